@@ -1,0 +1,42 @@
+# Everything a person or CI needs; each target sets up what it needs by itself.
+PYTHON ?= python3
+BIN := .venv/bin
+
+# Compiled files make every start faster; some machines switch them off.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test test-all lint bench lock clean help
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+.venv/ready: pyproject.toml requirements/dev.txt
+	@echo "setting up .venv"
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: .venv/ready ## the whole journey on real data: train, gate, release, replay a year, catch drift, retrain
+	@$(BIN)/python examples/flights/journey.py
+
+test: .venv/ready ## the tests, without the slow ones
+	@$(BIN)/python -m pytest -n 2 -q -m "not slow"
+
+test-all: .venv/ready ## every test
+	@$(BIN)/python -m pytest -n 2 -q
+
+lint: .venv/ready ## style, types, the import contract
+	@$(BIN)/ruff format --check src tests benchmarks examples
+	@$(BIN)/ruff check src tests benchmarks examples
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+bench: .venv/ready ## measure ourselves beside our peers; writes benchmarks/RESULTS.md
+	@$(BIN)/python -m benchmarks
+
+lock: ## compile the hashed requirements again
+	@./requirements/compile
+
+clean: ## remove what was built (not your .roadworthy stores)
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,105 @@
+"""`rw`: the command line. Verbs are loaded by name when they are used, so that `rw --version` loads none.
+
+A verb is one file, `faces/cli/<verb>.py`, with a click command called `command`; it decodes, calls one function of a
+room, and shows what came back.
+"""
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from roadworthy import __version__
+
+# verb -> (module, one line of help); the order is the order of the road
+VERBS: dict[str, tuple[str, str]] = {
+    "new": ("new", "Start a project that runs at once."),
+    "data": ("data", "Take, list, check and restore snapshots of data."),
+    "run": ("run", "Run the pipeline; only what changed runs."),
+    "runs": ("runs", "List, show and compare runs."),
+    "reproduce": ("reproduce", "Run a run again and compare it step by step."),
+    "models": ("models", "List and show registered models and their aliases."),
+    "gate": ("gate", "Judge a model by the project's rules and issue its certificate."),
+    "approve": ("approve", "Record a person's approval of a model."),
+    "certificate": ("certificate", "Show, export and verify certificates."),
+    "release": ("release", "Plan and apply a release to a target."),
+    "rollback": ("rollback", "Go back to the release before."),
+    "status": ("status", "What is live on each target, and what was seen of it."),
+    "labels": ("labels", "Add true labels for rows that were served."),
+    "watch": ("watch", "Ask the monitors about served traffic."),
+    "operate": ("operate", "Watch, retrain, gate and release in a loop."),
+    "report": ("report", "Write the project's report as one HTML file."),
+    "audit": ("audit", "Read, verify and checkpoint the log of changes."),
+    "schema": ("schema", "Print the JSON Schema of roadworthy.toml."),
+}
+
+
+class Road(click.Group):
+    """Loads a verb's module when the verb is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"roadworthy.faces.cli.{VERBS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        verb = click.utils.make_str(args[0])
+        if verb not in VERBS and not verb.startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(verb, VERBS, n=1)
+            hint = f" Did you mean `rw {near[0]}`?" if near else ""
+            ctx.fail(f"no such command: {verb}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Road, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "--version", "-V", prog_name="rw")
+@click.option("--debug", is_flag=True, help="On a defect, print the whole traceback.")
+@click.pass_context
+def rw(ctx: click.Context, debug: bool) -> None:  # noqa: FBT001 - click passes by name
+    """From notebook to monitored production, with a certificate for every model.
+
+    \b
+    Start here:
+      rw new my-model && cd my-model
+      rw run          train
+      rw gate         judge, and certify
+      rw release      serve
+    """
+    ctx.obj = {"debug": debug}
+
+
+def main() -> None:
+    """Run a command; faults become one message and their own exit code."""
+    try:
+        code = rw.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as wrong:
+        wrong.show()
+        sys.exit(wrong.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("stopped\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as problem:
+        from roadworthy.faces.cli import output
+
+        sys.exit(output.failure(problem, debug="--debug" in sys.argv))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

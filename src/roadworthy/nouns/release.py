@@ -1,0 +1,44 @@
+"""Release: a certified model on a target with a share of traffic: planned, applied, observed, promoted or rolled back."""
+
+from typing import Literal
+
+import msgspec
+
+from roadworthy.nouns.rule import Outcome
+
+ReleaseStatus = Literal["planned", "starting", "canary", "live", "superseded", "rolled_back", "failed"]
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """One model version on one target.
+
+    Args:
+        id: 32 hex digits.
+        model: `name@version`.
+        target: name in the project file.
+        certificate: id of the certificate that allows it.
+        status: `planned`, `starting`, `canary` (a share), `live` (all), `superseded`, `rolled_back`, `failed`.
+        share: share of traffic it gets now, 0 to 1.
+        shares: the shares it goes through, the last being 1.
+        stage: index into `shares`.
+        stage_since: when this stage began, seconds since the epoch.
+        previous: the release it replaces.
+        outcomes: what the last judgement of the canary said.
+        reason: why it is in this status.
+    """
+
+    id: str
+    model: str
+    target: str
+    certificate: str
+    status: ReleaseStatus = "planned"
+    share: float = 0.0
+    shares: tuple[float, ...] = (1.0,)
+    stage: int = 0
+    stage_since: float = 0.0
+    created_at: float = 0.0
+    updated_at: float = 0.0
+    previous: str | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    reason: str = ""
+    project: str = ""

@@ -1,0 +1,170 @@
+"""The event log: append inside the caller's transaction, read, verify, sign checkpoints.
+
+Called by `Store.change` for each change, and by `rw audit`.
+"""
+
+import base64
+from collections.abc import Iterator
+
+import msgspec
+
+from roadworthy.nouns.event import Checkpoint, Event
+from roadworthy.store import chain
+from roadworthy.store import keys as signing
+from roadworthy.store.keys import Keys
+from roadworthy.store.sql import Reader, Transaction
+
+PAGE = 5_000
+
+# FOR UPDATE would serialise PostgreSQL's writers at their last statement; SQLite's hold the write lock already.
+_READ_HEAD = {
+    "sqlite": "SELECT size, roots FROM log_head WHERE id = 1",
+    "postgresql": "SELECT size, roots FROM log_head WHERE id = 1 FOR UPDATE",
+}
+_WRITE_HEAD = "UPDATE log_head SET size = :size, roots = :roots WHERE id = 1"
+_INSERT = """
+INSERT INTO events (seq, at, kind, subject, project, actor, record, leaf)
+VALUES (:seq, :at, :kind, :subject, :project, :actor, :record, :leaf)
+"""
+_PAGE = (
+    "SELECT seq, kind, subject, project, actor, record, leaf FROM events WHERE seq >= :seq ORDER BY seq LIMIT :limit"
+)
+_OF_SUBJECT = "SELECT record FROM events WHERE subject = :subject ORDER BY seq DESC LIMIT :limit"
+_NEWEST = "SELECT record FROM events ORDER BY seq DESC LIMIT :limit"
+_INSERT_CHECKPOINT = """
+INSERT INTO checkpoints (size, root, note, at) VALUES (:size, :root, :note, :at) ON CONFLICT (size) DO NOTHING
+"""
+_CHECKPOINTS = "SELECT size, root, note FROM checkpoints ORDER BY size"
+
+
+class Damage(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing wrong with the log: at which event, and what."""
+
+    seq: int
+    what: str
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """What verifying the log found: `size` events, their `root`, `checkpoints` held against it, and the damage."""
+
+    size: int
+    root: str
+    checkpoints: int
+    damage: tuple[Damage, ...]
+
+
+def append(tx: Transaction, event: Event) -> Event:
+    """Write `event` as the log's next line, in the caller's transaction."""
+    row = tx.row(_READ_HEAD[tx.dialect])
+    assert row is not None
+    frontier = _frontier(int(row[0]), str(row[1]))
+    event = msgspec.structs.replace(event, seq=frontier.size)
+    record = msgspec.json.encode(event, order="deterministic").decode()
+    leaf = chain.leaf_hash(record.encode())
+    frontier.append(leaf)
+    tx.execute(
+        _INSERT, seq=event.seq, at=event.at, kind=event.kind, subject=event.subject, project=event.project,
+        actor=event.actor, record=record, leaf=leaf.hex(),
+    )  # fmt: skip
+    tx.execute(_WRITE_HEAD, size=frontier.size, roots=",".join(root.hex() for root in frontier.roots))
+    return event
+
+
+def newest(reader: Reader, *, subject: str = "", limit: int = 50) -> list[Event]:
+    """The newest events first, of one subject if named."""
+    rows = reader.rows(_OF_SUBJECT, subject=subject, limit=limit) if subject else reader.rows(_NEWEST, limit=limit)
+    return [msgspec.json.decode(row[0], type=Event) for row in rows]
+
+
+def checkpoint(tx: Transaction, keys: Keys, *, origin: str, at: float) -> Checkpoint:
+    """Sign the log as it is now and keep the note, which is also to be exported to where the log's owner cannot write."""
+    row = tx.row(_READ_HEAD[tx.dialect])
+    assert row is not None
+    frontier = _frontier(int(row[0]), str(row[1]))
+    body = chain.checkpoint_body(origin, frontier.size, frontier.root())
+    # A signature line of a C2SP signed note: name, then four bytes of key hash and the signature, in base 64.
+    tag = bytes.fromhex(keys.key_id())[:4]
+    signature = base64.b64encode(tag + keys.sign(body.encode())).decode()
+    note = f"{body}\n\u2014 {origin} {signature}\n"
+    made = Checkpoint(origin=origin, size=frontier.size, root=frontier.root().hex(), note=note)
+    tx.execute(_INSERT_CHECKPOINT, size=made.size, root=made.root, note=note, at=at)
+    return made
+
+
+def checkpoints(reader: Reader) -> list[Checkpoint]:
+    return [_read_note(str(note)) for _, _, note in reader.rows(_CHECKPOINTS)]
+
+
+def verify(reader: Reader, keys: Keys, *, exported: tuple[str, ...] = ()) -> Verification:
+    """Hash the whole log again and hold it against its head and every checkpoint, kept or `exported` (notes as text).
+
+    Finds an edit, a deletion, an insertion and a reordering; a log cut short or rewritten as a whole is found by a
+    checkpoint that was exported before.
+    """
+    damage: list[Damage] = []
+    expected = {c.size: c for c in checkpoints(reader)}
+    notes = [c.note for c in expected.values()] + list(exported)
+    frontier = chain.Frontier()
+    roots_at = {0: chain.EMPTY_ROOT.hex()}
+    wanted = {_read_note(note).size for note in notes}
+    for row in _pages(reader):
+        seq, kind, subject, project, actor, record, leaf = row
+        damage += _check_row(frontier.size, seq, (kind, subject, project, actor), str(record), str(leaf))
+        frontier.append(chain.leaf_hash(str(record).encode()))
+        if frontier.size in wanted:
+            roots_at[frontier.size] = frontier.root().hex()
+    head = reader.row(_READ_HEAD["sqlite"])
+    if head is None or int(head[0]) != frontier.size or _frontier(int(head[0]), str(head[1])).root() != frontier.root():
+        there = "none" if head is None else str(head[0])
+        damage.append(Damage(seq=frontier.size, what=f"the head says {there} events, the log hashes to another root"))
+    damage += [d for note in notes if (d := _check_note(note, keys, roots_at)) is not None]
+    return Verification(size=frontier.size, root=frontier.root().hex(), checkpoints=len(notes), damage=tuple(damage))
+
+
+def _check_row(place: int, seq: int, columns: tuple[str, ...], record: str, leaf: str) -> list[Damage]:
+    found: list[Damage] = []
+    if seq != place:
+        found.append(Damage(seq=seq, what=f"event {seq} stands at place {place}: one is missing or moved"))
+    if chain.leaf_hash(record.encode()).hex() != leaf:
+        found.append(Damage(seq=seq, what=f"event {seq} was edited: its text no longer hashes to its leaf"))
+    try:
+        event = msgspec.json.decode(record, type=Event)
+    except msgspec.DecodeError:
+        return [*found, Damage(seq=seq, what=f"event {seq} is not readable")]
+    if (event.kind, event.subject, event.project, event.actor) != columns or event.seq != seq:
+        found.append(Damage(seq=seq, what=f"event {seq}: its columns differ from its record"))
+    return found
+
+
+def _check_note(note: str, keys: Keys, roots_at: dict[int, str]) -> Damage | None:
+    made = _read_note(note)
+    body, _, line = note.partition("\n\n")
+    try:
+        signature = base64.b64decode(line.split(" ")[2].strip(), validate=True)[4:]
+    except (IndexError, ValueError):
+        return Damage(seq=made.size, what=f"the checkpoint at {made.size} has no signature")
+    if not signing.verify(keys.public(), signature, f"{body}\n".encode()):
+        return Damage(seq=made.size, what=f"the checkpoint at {made.size} is not signed by this project's key")
+    if roots_at.get(made.size) != made.root:
+        return Damage(seq=made.size, what=f"the log's first {made.size} events are not those that were signed")
+    return None
+
+
+def _read_note(note: str) -> Checkpoint:
+    origin, size, root, *_ = [*note.split("\n"), "", "", ""]
+    try:
+        return Checkpoint(origin=origin, size=int(size), root=base64.b64decode(root, validate=True).hex(), note=note)
+    except ValueError:
+        return Checkpoint(origin=origin, size=-1, root="", note=note)
+
+
+def _frontier(size: int, roots: str) -> chain.Frontier:
+    return chain.Frontier(size, [bytes.fromhex(root) for root in roots.split(",") if root])
+
+
+def _pages(reader: Reader) -> Iterator[tuple[int, str, str, str, str, str, str]]:
+    start = -(2**62)  # an inserted event may well have a negative number
+    while rows := reader.rows(_PAGE, seq=start, limit=PAGE):
+        for row in rows:
+            yield int(row[0]), *(str(cell) for cell in row[1:])  # type: ignore[misc]
+        start = int(rows[-1][0]) + 1

@@ -1,0 +1,264 @@
+"""The SQL engine: one connection, two dialects, transactions, migrations. It knows no table but its own.
+
+Statements are whole and named, with `:name` parameters, and written so that SQLite and PostgreSQL both take them.
+They go straight to the drivers (sqlite3, psycopg 3): a toolkit between would cost more at start-up than `rw run` may
+take altogether (docs/decisions.md has the measurement).
+"""
+
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from roadworthy.nouns.errors import Fault, conflict, invalid, unavailable
+
+Dialect = Literal["sqlite", "postgresql"]
+Row = tuple[Any, ...]
+
+LOCK_WAIT_S_MAX = 30.0
+# Any fixed number: the advisory lock under which PostgreSQL migrations run.
+MIGRATION_LOCK = 0x726F6164
+
+
+class Cursor(Protocol):
+    """What both drivers' cursors share, as far as we use it."""
+
+    rowcount: int
+
+    def execute(self, sql: str, params: Mapping[str, Any], /) -> Any: ...
+
+    def executemany(self, sql: str, params: Iterable[Mapping[str, Any]], /) -> Any: ...
+
+    def fetchone(self) -> Any: ...
+
+    def fetchall(self) -> Any: ...
+
+    def close(self) -> None: ...
+
+
+class Reader:
+    """Reads inside one transaction: everything it returns is of one moment."""
+
+    def __init__(self, cursor: Cursor, dialect: Dialect) -> None:
+        self._cursor = cursor
+        self.dialect: Dialect = dialect
+
+    def rows(self, sql: str, **params: Any) -> list[Row]:
+        """All rows of a statement with `:name` parameters."""
+        self._cursor.execute(_native(sql, self.dialect), params)
+        return list(self._cursor.fetchall())
+
+    def row(self, sql: str, **params: Any) -> Row | None:
+        """The first row, or None."""
+        self._cursor.execute(_native(sql, self.dialect), params)
+        found: Row | None = self._cursor.fetchone()
+        return found
+
+
+class Transaction(Reader):
+    """Reads and writes inside one transaction; committed when the block that holds it ends, rolled back if it raises."""
+
+    def execute(self, sql: str, **params: Any) -> int:
+        """Run a statement; how many rows it changed."""
+        self._cursor.execute(_native(sql, self.dialect), params)
+        return self._cursor.rowcount
+
+    def execute_many(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run a statement once per row of parameters."""
+        if rows:
+            self._cursor.executemany(_native(sql, self.dialect), rows)
+
+
+class Database:
+    """A connection to SQLite or PostgreSQL, safe to share between threads (they take turns).
+
+    Args:
+        url: a path for SQLite, or `postgresql://user@host:port/database`.
+        connect: how to open a connection; the two dialects differ only here and in `_native`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.dialect: Dialect = "postgresql" if url.startswith(("postgresql://", "postgres://")) else "sqlite"
+        self._lock = threading.RLock()
+        self._connection: Any = None
+
+    @contextmanager
+    def read(self) -> Iterator[Reader]:
+        """A read-only transaction."""
+        with self._lock, self._begun("BEGIN") as cursor:
+            yield Reader(cursor, self.dialect)
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A transaction that holds the write lock from its first statement, so that it cannot fail half-way for it."""
+        begin = "BEGIN IMMEDIATE" if self.dialect == "sqlite" else "BEGIN"
+        with self._lock, self._begun(begin) as cursor:
+            yield Transaction(cursor, self.dialect)
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest version; does nothing, in one query, when it is there already."""
+        with self._lock:
+            scripts = _migrations()
+            current = self._version()
+            newest = scripts[-1][0]
+            if current > newest:
+                raise conflict(
+                    f"the store has schema {current}, this Roadworthy knows up to {newest}",
+                    where=_without_password(self.url),
+                    fix="upgrade roadworthy, or open a store of your own",
+                )
+            if current < newest:
+                self._apply(scripts)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    @contextmanager
+    def _begun(self, begin: str) -> Iterator[Cursor]:
+        cursor = self._cursor()
+        try:
+            cursor.execute(begin, {})
+            yield cursor
+            cursor.execute("COMMIT", {})
+        except BaseException as problem:
+            self._roll_back(cursor)
+            fault = _as_fault(problem, self.url)
+            if fault is None:
+                raise
+            raise fault from problem
+        finally:
+            cursor.close()
+
+    def _roll_back(self, cursor: Cursor) -> None:
+        try:
+            cursor.execute("ROLLBACK", {})
+        except Exception:
+            # Nothing was begun, or the connection is gone: either way a new one starts clean.
+            self.close()
+
+    def _cursor(self) -> Cursor:
+        if self._connection is None or getattr(self._connection, "closed", False):
+            try:
+                self._connection = _connect(self.url, self.dialect)
+            except Exception as problem:
+                fault = _as_fault(problem, self.url)
+                if fault is None:
+                    raise
+                raise fault from problem
+        cursor: Cursor = self._connection.cursor()
+        return cursor
+
+    def _version(self) -> int:
+        exists = {
+            "sqlite": "SELECT 1 FROM sqlite_master WHERE name = 'schema_version'",
+            "postgresql": "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'schema_version'",
+        }
+        with self.read() as reader:
+            if reader.row(exists[self.dialect]) is None:
+                return 0
+            row = reader.row("SELECT MAX(version) FROM schema_version")
+        return int(row[0]) if row and row[0] is not None else 0
+
+    def _apply(self, scripts: list[tuple[int, str]]) -> None:
+        with self.write() as tx:
+            if self.dialect == "postgresql":
+                tx.execute("SELECT pg_advisory_xact_lock(:lock)", lock=MIGRATION_LOCK)
+            tx.execute(
+                "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, at DOUBLE PRECISION NOT NULL)"
+            )
+            # Asked again under the lock: another process may have been here first.
+            row = tx.row("SELECT COALESCE(MAX(version), 0) FROM schema_version")
+            current = int(row[0]) if row else 0
+            for version, script in scripts:
+                if version > current:
+                    for statement in statements(script):
+                        tx.execute(statement)
+                    tx.execute(
+                        "INSERT INTO schema_version (version, at) VALUES (:version, :at)",
+                        version=version,
+                        at=time.time(),
+                    )
+
+
+def statements(script: str) -> list[str]:
+    """The statements of a migration: separated by `;` at a line's end, comments left out."""
+    lines = [line for line in script.splitlines() if not line.lstrip().startswith("--")]
+    return [part.strip() for part in re.split(r";\s*$", "\n".join(lines), flags=re.MULTILINE) if part.strip()]
+
+
+def _migrations() -> list[tuple[int, str]]:
+    folder = resources.files("roadworthy.store") / "migrations"
+    found = [(int(file.name[:4]), file.read_text("utf-8")) for file in folder.iterdir() if file.name.endswith(".sql")]
+    return sorted(found)
+
+
+def _connect(url: str, dialect: Dialect) -> Any:
+    if dialect == "postgresql":
+        return _connect_postgresql(url)
+    Path(url).parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(url, timeout=LOCK_WAIT_S_MAX, isolation_level=None, check_same_thread=False)
+    # FULL: a commit is on the disk before it is acknowledged.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _connect_postgresql(url: str) -> Any:
+    try:
+        import psycopg
+    except ImportError:
+        raise invalid("a PostgreSQL store needs the psycopg driver", fix="pip install 'roadworthy[postgres]'") from None
+    return psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="roadworthy")
+
+
+# A literal, a cast, or a parameter: only the last is rewritten.
+_PARAMETER = re.compile(r"'(?:[^']|'')*'|::\w+|:([a-z_][a-z0-9_]*)")
+
+
+@lru_cache(maxsize=1024)
+def _native(sql: str, dialect: Dialect) -> str:
+    if dialect == "sqlite":
+        return sql
+    return _PARAMETER.sub(lambda m: f"%({m[1]})s" if m[1] else m[0].replace("%", "%%"), sql)
+
+
+def _as_fault(problem: BaseException, url: str) -> Fault | None:
+    """What a user can act on, of what the drivers raise; None for defects of ours."""
+    where = _without_password(url)
+    if isinstance(problem, sqlite3.OperationalError | sqlite3.DatabaseError):
+        text = str(problem)
+        if "locked" in text:
+            return unavailable(f"another process held the store for over {LOCK_WAIT_S_MAX:.0f} s", where=where)
+        if any(word in text for word in ("full", "readonly", "disk I/O", "unable to open")):
+            return unavailable(
+                f"the store cannot be written: {text}", where=where, fix="free space, or mend permissions"
+            )
+        if "not a database" in text or "malformed" in text:
+            return invalid(f"the store is damaged: {text}", where=where, fix="restore it from a backup")
+    elif type(problem).__module__.startswith("psycopg") and type(problem).__name__ in {
+        "OperationalError",
+        "AdminShutdown",
+    }:
+        return unavailable(f"PostgreSQL does not answer: {str(problem).strip()}", where=where)
+    elif (
+        isinstance(problem, OSError)
+        and not isinstance(problem, TimeoutError)
+        and problem.filename == str(Path(url).parent)
+    ):
+        return unavailable(f"the store cannot be opened: {problem.strerror}", where=where)
+    return None
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//([^:/@]+):[^@]*@", r"//\1:***@", url)
