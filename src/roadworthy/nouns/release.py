@@ -1,4 +1,4 @@
-"""Release: a certified model on a target with a share of traffic: planned, applied, observed, promoted or rolled back."""
+"""Release: a certified model on a target with a share of traffic: planned, applied, promoted or rolled back."""
 
 from typing import Literal
 

@@ -20,7 +20,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class Frontier:
-    """The right edge of the tree: the roots of its perfect subtrees, largest first; enough to append and to get the root.
+    """The right edge of the tree: the roots of its perfect subtrees, largest first; enough to append.
 
     Args:
         size: number of leaves.

@@ -77,7 +77,7 @@ def newest(reader: Reader, *, subject: str = "", limit: int = 50) -> list[Event]
 
 
 def checkpoint(tx: Transaction, keys: Keys, *, origin: str, at: float) -> Checkpoint:
-    """Sign the log as it is now and keep the note, which is also to be exported to where the log's owner cannot write."""
+    """Sign the log as it is now and keep the note; export it to where the log's owner cannot write."""
     row = tx.row(_READ_HEAD[tx.dialect])
     assert row is not None
     frontier = _frontier(int(row[0]), str(row[1]))

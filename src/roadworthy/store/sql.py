@@ -62,7 +62,7 @@ class Reader:
 
 
 class Transaction(Reader):
-    """Reads and writes inside one transaction; committed when the block that holds it ends, rolled back if it raises."""
+    """Reads and writes inside one transaction: committed when its block ends, rolled back if it raises."""
 
     def execute(self, sql: str, **params: Any) -> int:
         """Run a statement; how many rows it changed."""
@@ -80,7 +80,6 @@ class Database:
 
     Args:
         url: a path for SQLite, or `postgresql://user@host:port/database`.
-        connect: how to open a connection; the two dialects differ only here and in `_native`.
     """
 
     def __init__(self, url: str) -> None:
@@ -88,19 +87,27 @@ class Database:
         self.dialect: Dialect = "postgresql" if url.startswith(("postgresql://", "postgres://")) else "sqlite"
         self._lock = threading.RLock()
         self._connection: Any = None
+        self._open: Cursor | None = None
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
-        """A read-only transaction."""
-        with self._lock, self._begun("BEGIN") as cursor:
-            yield Reader(cursor, self.dialect)
+        """A reading transaction; inside another transaction of this thread, part of that one."""
+        with self._lock:
+            if self._open is not None:
+                yield Reader(self._open, self.dialect)
+                return
+            with self._begun("BEGIN") as cursor:
+                yield Reader(cursor, self.dialect)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """A transaction that holds the write lock from its first statement, so that it cannot fail half-way for it."""
         begin = "BEGIN IMMEDIATE" if self.dialect == "sqlite" else "BEGIN"
-        with self._lock, self._begun(begin) as cursor:
-            yield Transaction(cursor, self.dialect)
+        with self._lock:
+            # Two writes in one would break "its event or neither"; a read first would take the lock too late.
+            assert self._open is None, "a write was begun inside another transaction"
+            with self._begun(begin) as cursor:
+                yield Transaction(cursor, self.dialect)
 
     def migrate(self) -> None:
         """Bring the schema to the newest version; does nothing, in one query, when it is there already."""
@@ -128,6 +135,7 @@ class Database:
         cursor = self._cursor()
         try:
             cursor.execute(begin, {})
+            self._open = cursor
             yield cursor
             cursor.execute("COMMIT", {})
         except BaseException as problem:
@@ -137,7 +145,9 @@ class Database:
                 raise
             raise fault from problem
         finally:
-            cursor.close()
+            self._open = None
+            if self._connection is not None:
+                cursor.close()
 
     def _roll_back(self, cursor: Cursor) -> None:
         try:
@@ -161,7 +171,7 @@ class Database:
     def _version(self) -> int:
         exists = {
             "sqlite": "SELECT 1 FROM sqlite_master WHERE name = 'schema_version'",
-            "postgresql": "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'schema_version'",
+            "postgresql": "SELECT 1 WHERE to_regclass('schema_version') IS NOT NULL",
         }
         with self.read() as reader:
             if reader.row(exists[self.dialect]) is None:
