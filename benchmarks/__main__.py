@@ -1,6 +1,6 @@
 """Run every benchmark (or those named) and write RESULTS.md: `make bench`, or `python -m benchmarks startup steps`."""
 
-import datetime
+import datetime as dt
 import importlib
 import os
 import pkgutil
@@ -41,7 +41,7 @@ def section(name: str, module: object, rows: list[dict], versions: dict[str, str
     lines += ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(cell(row.get(column)) for column in columns) + " |" for row in rows]
     peers = ", ".join(f"{peer.partition('=')[0]} {version}" for peer, version in versions.items()) or "none"
-    today = datetime.date.today().isoformat()
+    today = dt.date.today().isoformat()
     lines += ["", f"Peers: {peers}. {today}, {machine()}. Again: `make bench` or `python -m benchmarks {name}`.", ""]
     return "\n".join(lines)
 
@@ -64,7 +64,7 @@ def read_sections() -> dict[str, str]:
 
 
 def write_sections(sections: dict[str, str]) -> None:
-    head = "# Results\n\nRatios measured side by side, in one run on one machine; times in seconds unless said otherwise.\n\n"
+    head = "# Results\n\nRatios measured side by side, in one run on one machine; times in seconds.\n\n"
     RESULTS.write_text(head + "\n".join(sections[name].rstrip("\n") + "\n" for name in sorted(sections)), "utf-8")
 
 
