@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from roadworthy.nouns.rule import Rule
+
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One difference between what is and what would be."""
@@ -23,6 +25,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         certificate: id of the certificate that allows it.
         shares: successive shares of traffic for the new version, 0 to 1, the last being 1.
         changes: what would change.
+        rules, min_rows, patience_s: what each share is judged by before the next.
         previous: the release that is live now.
     """
 
@@ -31,7 +34,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     certificate: str
     shares: tuple[float, ...]
     changes: tuple[Change, ...]
+    rules: tuple[Rule, ...] = ()
+    min_rows: int = 1
+    patience_s: float = 3600.0
     previous: str | None = None
+    project: str = ""
 
     @property
     def empty(self) -> bool:

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from roadworthy.nouns.rule import Outcome
+from roadworthy.nouns.rule import Outcome, Rule
 
 ReleaseStatus = Literal["planned", "starting", "canary", "live", "superseded", "rolled_back", "failed"]
 
@@ -22,7 +22,13 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
         shares: the shares it goes through, the last being 1.
         stage: index into `shares`.
         stage_since: when this stage began, seconds since the epoch.
+        stage_served_since: when this stage began by the machine's clock (the project's may be simulated): rows
+            served since are its evidence.
+        rules, min_rows, patience_s: what the stages are judged by, as planned: rows the new version must have
+            answered before it is judged, and seconds after which an undecided stage is given up.
         previous: the release it replaces.
+        undoes: the release that is taken back in its favour, while a rollback is under way.
+        stopped: its servers were stopped by hand, and stay so until they are started by hand.
         outcomes: what the last judgement of the canary said.
         reason: why it is in this status.
     """
@@ -36,9 +42,15 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     shares: tuple[float, ...] = (1.0,)
     stage: int = 0
     stage_since: float = 0.0
+    stage_served_since: float = 0.0
+    rules: tuple[Rule, ...] = ()
+    min_rows: int = 1
+    patience_s: float = 3600.0
     created_at: float = 0.0
     updated_at: float = 0.0
     previous: str | None = None
+    undoes: str | None = None
+    stopped: bool = False
     outcomes: tuple[Outcome, ...] = ()
     reason: str = ""
     project: str = ""
