@@ -55,9 +55,12 @@ CREATE TABLE runs (
     run_group TEXT NOT NULL,
     status TEXT NOT NULL,
     started_at DOUBLE PRECISION NOT NULL,
+    -- the order in which runs were started, which a simulated clock may not tell
+    seq BIGINT NOT NULL,
     record TEXT NOT NULL
 );
-CREATE INDEX runs_started ON runs (project, started_at);
+CREATE INDEX runs_seq ON runs (seq);
+CREATE INDEX runs_started ON runs (project, seq);
 
 -- What each run did about each step; written as each step settles, so that a killed run keeps what it had done.
 CREATE TABLE step_runs (
@@ -87,6 +90,17 @@ CREATE TABLE metric_points (
     at DOUBLE PRECISION NOT NULL,
     value DOUBLE PRECISION,
     PRIMARY KEY (run, key, seq)
+);
+
+-- One row per metric of a run: how many points it has, and the newest, so that reading it does not scan them.
+CREATE TABLE metrics (
+    run TEXT NOT NULL,
+    key TEXT NOT NULL,
+    points BIGINT NOT NULL,
+    step BIGINT NOT NULL,
+    at DOUBLE PRECISION NOT NULL,
+    value DOUBLE PRECISION,
+    PRIMARY KEY (run, key)
 );
 
 CREATE TABLE artifacts (
