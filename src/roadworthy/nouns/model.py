@@ -11,11 +11,20 @@ Task = Literal["classification", "regression"]
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """One input column: what a request must send."""
+    """One input column: what a request must send.
+
+    Args:
+        name: the column's name.
+        type: what its values are.
+        nullable: whether a value may be missing.
+        dtype: pandas' name of the column's type at training, so that the model meets what it was trained on; empty
+            leaves the choice to `type`.
+    """
 
     name: str
     type: FieldType
     nullable: bool = False
+    dtype: str = ""
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
