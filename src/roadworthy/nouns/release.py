@@ -28,6 +28,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
             answered before it is judged, and seconds after which an undecided stage is given up.
         previous: the release it replaces.
         undoes: the release that is taken back in its favour, while a rollback is under way.
+        crowned: whether the alias `champion` was moved to it when it went live.
         stopped: its servers were stopped by hand, and stay so until they are started by hand.
         outcomes: what the last judgement of the canary said.
         reason: why it is in this status.
@@ -50,6 +51,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: float = 0.0
     previous: str | None = None
     undoes: str | None = None
+    crowned: bool = False
     stopped: bool = False
     outcomes: tuple[Outcome, ...] = ()
     reason: str = ""
