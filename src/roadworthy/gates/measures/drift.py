@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from roadworthy.gates import table_columns
+from roadworthy.gates.table_columns import Type
 from roadworthy.nouns.errors import invalid
 from roadworthy.nouns.monitor import Drift, Verdict
 
@@ -27,7 +29,6 @@ SKETCH_MAX = 1024
 CATEGORIES_MAX = 200
 NEW_VALUES_MAX = 20
 OTHER = "(other)"
-LIMIT = 1e120
 UNREADABLE = "(not a number)"
 
 SIGNIFICANCE = 0.01
@@ -40,8 +41,6 @@ EFFECT_SMALL, EFFECT_LARGE = 0.1, 0.2
 MISSING_SMALL, MISSING_LARGE = 0.02, 0.1
 # Cells of a chi-squared table with a smaller expected count are pooled (Cochran 1954, Biometrics 10(4)).
 EXPECTED_MIN = 5.0
-
-Type = Literal["number", "datetime", "duration", "boolean", "string"]
 
 
 class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,17 +94,17 @@ def profile(table: Any, columns: tuple[str, ...], score: "np.ndarray[Any, Any] |
     Raises:
         Fault: invalid when a column is not in the table.
     """
-    present = set(_names(table))
+    present = set(table_columns.names(table))
     absent = [name for name in columns if name not in present]
     if absent:
         raise invalid(
             "the table has no such column", where=", ".join(absent), fix=f"it has {', '.join(sorted(present))}"
         )
-    profiles = tuple(_profile_column(name, _series(table, name)) for name in columns)
+    profiles = tuple(_profile_column(name, table_columns.series_of(table, name)) for name in columns)
     return Profile(
-        rows=_rows(table),
+        rows=table_columns.row_count(table),
         columns=profiles,
-        score=None if score is None else _profile_column("score", _as_series(score)),
+        score=None if score is None else _profile_column("score", table_columns.as_series(score)),
     )
 
 
@@ -132,15 +131,17 @@ def drift(
     Returns:
         One `Drift` per profiled column. Empty windows and columns without values give zero effect and p-value 1.
     """
-    rows = _rows(table)
-    present = set(_names(table))
+    rows = table_columns.row_count(table)
+    present = set(table_columns.names(table))
     found = []
     for column in reference.columns:
         if columns and column.name not in columns:
             continue
-        found.append(_compare(column, _series(table, column.name) if column.name in present else None, rows))
+        found.append(
+            _compare(column, table_columns.series_of(table, column.name) if column.name in present else None, rows)
+        )
     if reference.score is not None and score is not None:
-        found.append(_compare(reference.score, _as_series(score), len(score)))
+        found.append(_compare(reference.score, table_columns.as_series(score), len(score)))
     return _judged(found, reference, rows)
 
 
@@ -206,10 +207,10 @@ def false_discovery(p_values: Sequence[float]) -> list[float]:
 
 
 def _profile_column(name: str, series: "pd.Series") -> ColumnProfile:
-    kind = _type_of(series)
+    kind = table_columns.type_of(series)
     rows = len(series)
     if kind in ("boolean", "string"):
-        counted = _category_counts(series)
+        counted = table_columns.category_counts(series)
         kept = dict(sorted(counted.items(), key=lambda item: (-item[1], item[0]))[:CATEGORIES_MAX])
         count = sum(counted.values())
         return ColumnProfile(
@@ -221,7 +222,7 @@ def _profile_column(name: str, series: "pd.Series") -> ColumnProfile:
             categories=kept,
             other=count - sum(kept.values()),
         )
-    return _profile_numbers(name, kind, _numbers(series, kind), rows)
+    return _profile_numbers(name, kind, table_columns.numbers(series, kind), rows)
 
 
 def _profile_numbers(name: str, kind: Type, values: "np.ndarray[Any, Any]", rows: int) -> ColumnProfile:
@@ -265,8 +266,8 @@ def _compare(column: ColumnProfile, series: "pd.Series | None", rows: int) -> Dr
 def _compare_numbers(column: ColumnProfile, series: "pd.Series", rows: int) -> Drift:
     import numpy as np
 
-    values = np.sort(_numbers(series, column.type))
-    unreadable = int(series.notna().sum()) - _readable(series, column.type)
+    values = np.sort(table_columns.numbers(series, column.type))
+    unreadable = int(series.notna().sum()) - table_columns.readable(series, column.type)
     found = Drift(
         column=column.name,
         kind="number",
@@ -292,7 +293,7 @@ def _compare_numbers(column: ColumnProfile, series: "pd.Series", rows: int) -> D
 
 
 def _compare_categories(column: ColumnProfile, series: "pd.Series", rows: int) -> Drift:
-    counted = _category_counts(series)
+    counted = table_columns.category_counts(series)
     count = sum(counted.values())
     # With values beyond the kept ones an unknown value may be one of those: then it is not called new.
     unknown = {value: n for value, n in counted.items() if value not in column.categories}
@@ -418,90 +419,3 @@ def _sketch(ordered: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
 
 def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
-
-
-# --- tables ---
-
-
-def _names(table: Any) -> list[str]:
-    names = table.column_names if hasattr(table, "column_names") else table
-    return [str(name) for name in names]
-
-
-def _rows(table: Any) -> int:
-    if hasattr(table, "num_rows"):
-        return int(table.num_rows)
-    if hasattr(table, "shape"):
-        return int(table.shape[0])
-    return len(next(iter(table.values()), ()))
-
-
-def _series(table: Any, name: str) -> "pd.Series":
-    column = table[name] if not hasattr(table, "column_names") else table.column(name).to_pandas()
-    return _as_series(column)
-
-
-def _as_series(values: Any) -> "pd.Series":
-    import pandas as pd
-
-    series = values if isinstance(values, pd.Series) else pd.Series(values)
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        series = series.astype(series.cat.categories.dtype)
-    return series.reset_index(drop=True)
-
-
-def _type_of(series: "pd.Series") -> Type:
-    import pandas as pd
-
-    if series.dtype == object and not series.notna().any():
-        return "number"
-    inferred = pd.api.types.infer_dtype(series, skipna=True)
-    if inferred in ("integer", "floating", "decimal", "mixed-integer-float"):
-        return "number"
-    if inferred.startswith(("datetime", "date")):
-        return "datetime"
-    if inferred.startswith("timedelta"):
-        return "duration"
-    return "boolean" if inferred == "boolean" else "string"
-
-
-def _numbers(series: "pd.Series", kind: Type) -> "np.ndarray[Any, Any]":
-    """The finite values as floats, in the unit the profile keeps."""
-    import numpy as np
-
-    values = _converted(series, kind)
-    # Clipped, so that squares and sums stay finite whatever is sent.
-    finite: Any = np.clip(values[np.isfinite(values)], -LIMIT, LIMIT)
-    return finite  # type: ignore[no-any-return]
-
-
-def _readable(series: "pd.Series", kind: Type) -> int:
-    import numpy as np
-
-    return int((~np.isnan(_converted(series, kind))).sum())
-
-
-def _converted(series: "pd.Series", kind: Type) -> "np.ndarray[Any, Any]":
-    """As floats, NaN for null and for what is no such value."""
-    import numpy as np
-    import pandas as pd
-
-    floats: np.ndarray[Any, Any]
-    if kind == "datetime":
-        moments = pd.to_datetime(series, errors="coerce", utc=True)
-        floats = (moments - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64, na_value=np.nan)
-    elif kind == "duration":
-        floats = pd.to_timedelta(series, errors="coerce").dt.total_seconds().to_numpy(np.float64, na_value=np.nan)
-    elif pd.api.types.is_datetime64_any_dtype(series.dtype) or pd.api.types.is_timedelta64_dtype(series.dtype):
-        # pandas would read moments as their integers; a profile of plain numbers has no such values.
-        floats = np.full(len(series), np.nan)
-    else:
-        floats = pd.to_numeric(series, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    return floats
-
-
-def _category_counts(series: "pd.Series") -> dict[str, int]:
-    counted: dict[str, int] = {}
-    for value, count in series.value_counts(dropna=True).items():
-        counted[str(value)] = counted.get(str(value), 0) + int(count)
-    return counted
