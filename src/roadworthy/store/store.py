@@ -20,7 +20,7 @@ from roadworthy.nouns.errors import invalid
 from roadworthy.nouns.event import Event
 from roadworthy.store import log
 from roadworthy.store.blobs import Blobs
-from roadworthy.store.clock import Clock, Ids, RandomIds, SystemClock
+from roadworthy.store.clock import Clock, Ids, RandomIds, from_environment
 from roadworthy.store.keys import Keys
 from roadworthy.store.sql import Database, Reader, Transaction
 
@@ -106,7 +106,7 @@ def open_store(
     Args:
         home: the `.roadworthy` folder; made if absent, with a .gitignore that keeps it out of git.
         url: `sqlite` (the default), or `postgresql://…`; the variable ROADWORTHY_STORE wins over it.
-        clock, ids: the system's unless given.
+        clock, ids: the system's unless given; the variable ROADWORTHY_NOW shifts the system's clock.
         actor: the user's login name unless given.
 
     Raises:
@@ -118,7 +118,7 @@ def open_store(
     prepare_home(home)
     database = Database(str(home / "store.db") if url == "sqlite" else url)
     database.migrate()
-    return Store(home, database, clock=clock or SystemClock(), ids=ids or RandomIds(), actor=actor or _login())
+    return Store(home, database, clock=clock or from_environment(), ids=ids or RandomIds(), actor=actor or _login())
 
 
 def prepare_home(home: Path) -> None:
