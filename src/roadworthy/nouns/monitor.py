@@ -52,7 +52,11 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
         start, end: seconds since the epoch, end exclusive.
         facts: what rules see: `volume`, `latency`, `missing`, `drift`, `performance`, `errors`.
         drift: per column.
-        outcomes: every monitor rule with its outcome.
+        outcomes: every monitor rule that could be judged, with its outcome.
+        waiting: rules that cannot be judged yet (no labels have arrived, say), each with the reason.
+        monitor: the monitor's name in the project file.
+        judged_at: when it was last judged, seconds since the epoch.
+        digest: BLAKE3 over the rows' requests, places and scores.
     """
 
     model: str
@@ -63,6 +67,10 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, Any] = msgspec.field(default_factory=dict)
     drift: tuple[Drift, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
+    waiting: dict[str, str] = msgspec.field(default_factory=dict)
+    monitor: str = ""
+    judged_at: float = 0.0
+    digest: str = ""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +84,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         outcomes: the rules that did not hold.
         opened_at, closed_at: seconds since the epoch.
         action: what the monitor asked for, such as `retrain`.
+        told: what the webhook has been told of it: `opened`, `closed`.
+        attempts: deliveries to the webhook that failed.
     """
 
     id: str
@@ -89,3 +99,5 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     action: str = ""
     summary: str = ""
     project: str = ""
+    told: tuple[str, ...] = ()
+    attempts: int = 0
