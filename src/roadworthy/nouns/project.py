@@ -162,11 +162,16 @@ class Canary(_Table, frozen=True):
     )
 
 
-class Target(_Table, frozen=True, tag_field="type", tag="local"):
-    """`[release.NAME]` of type `local`: processes on this machine behind a router on the loopback address."""
+class Target(_Table, frozen=True):
+    """`[release.NAME]`: where models are released to; `local` is processes on this machine behind a router."""
 
+    # `local`, or a kind that an installed package adds (entry point group roadworthy.targets)
+    type: Name = "local"
+    # of the router, on the loopback address
     port: Port = 8600
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    # what another kind of target needs to know
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
     canary: Canary = Canary()
 
 
