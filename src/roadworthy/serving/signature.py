@@ -5,32 +5,16 @@ In: a table (registration), or the columns of a request as plain Python values (
 Called by pipelines/registration.py, serving/app.py, serving/model.py and gates/measures.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from roadworthy.nouns.errors import Fault, invalid
 from roadworthy.nouns.model import Field, FieldType, Signature
+from roadworthy.serving.fields import Source, missing_column, read
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Source = Literal["json", "text"]
-
-SHOWN_CHARACTERS_MAX = 60
-_INT64 = (-(2**63), 2**63 - 1)
-_NULL_TEXTS = frozenset(("", "NA", "NaN", "nan", "null", "NULL", "None", "<NA>"))
-_TRUE_TEXTS = frozenset(("true", "True", "TRUE", "1"))
-_FALSE_TEXTS = frozenset(("false", "False", "FALSE", "0"))
-_ALLOWED: dict[FieldType, str] = {
-    "integer": "a whole number",
-    "number": "a finite number",
-    "string": "a string",
-    "boolean": "true or false",
-    "datetime": 'a date and time as ISO 8601 text, such as "2013-01-31T17:05:00Z"',
-}
 
 
 def infer(table: Any, features: Sequence[str] = ()) -> Signature:
@@ -67,32 +51,48 @@ def convert(rows: Sequence[Mapping[str, Any]], signature: Signature) -> "pd.Data
             if field.name not in row:
                 raise missing_column(field, row=place)
         columns[field.name] = [row[field.name] for row in rows]
-    return convert_columns(columns, signature, count=len(rows))
+    return convert_columns(columns, signature)
 
 
 def convert_columns(
-    columns: Mapping[str, Sequence[Any]], signature: Signature, *, count: int, source: Source = "json"
+    columns: Mapping[str, Sequence[Any]], signature: Signature, *, source: Source = "json"
 ) -> "pd.DataFrame":
     """A table for the model out of a request's columns; columns that the model does not take are left out.
 
     Args:
         columns: name to values, one per row: JSON's values, or text as CSV has it.
         signature: the model's.
-        count: number of rows.
         source: `text` when numbers and truth values come spelled out.
 
     Raises:
         Fault: invalid, naming row and field, what was sent and what is allowed.
     """
-    import pandas as pd
+    return assemble(check_columns(columns, signature, source=source), signature)
 
-    series: dict[str, Any] = {}
+
+def check_columns(
+    columns: Mapping[str, Sequence[Any]], signature: Signature, *, source: Source = "json"
+) -> list[Sequence[Any]]:
+    """The values of a request's columns, in the model's order, once all of them are allowed.
+
+    Raises:
+        Fault: invalid, as of `convert_columns`.
+    """
+    checked = []
     for field in signature.inputs:
         values = columns.get(field.name)
         if values is None:
             raise missing_column(field)
-        checked = _READERS[source][field.type](field, values)
-        series[field.name] = _array(field, checked)
+        checked.append(read(field, values, source))
+    return checked
+
+
+def assemble(checked: Sequence[Sequence[Any]], signature: Signature) -> "pd.DataFrame":
+    """A table for the model out of checked values, one sequence per field of the signature."""
+    import pandas as pd
+
+    series = {f.name: _array(f, values) for f, values in zip(signature.inputs, checked, strict=True)}
+    count = len(checked[0]) if checked else 0
     return pd.DataFrame(series, index=pd.RangeIndex(count), copy=False)
 
 
@@ -118,6 +118,11 @@ def align(table: Any, signature: Signature) -> "pd.DataFrame":
         raise invalid(f"a column is not of the type the model was trained on: {problem}", where=str(wrong)) from None
 
 
+def column_names(signature: Signature, *more: str | None) -> list[str]:
+    """The columns a request may carry: inputs, then those given (entity, key, time), each once."""
+    return list(dict.fromkeys(chain((field.name for field in signature.inputs), (name for name in more if name))))
+
+
 def as_frame(table: Any) -> "pd.DataFrame":
     """A `pandas.DataFrame` of a table in any form we keep tables in."""
     import pandas as pd
@@ -128,43 +133,6 @@ def as_frame(table: Any) -> "pd.DataFrame":
         if hasattr(table, method):
             return getattr(table, method)()
     raise invalid(f"a table is needed, not {type(table).__name__}", fix="give a pandas.DataFrame or a pyarrow.Table")
-
-
-def missing_column(field: Field, *, row: int | None = None) -> Fault:
-    """The fault of a request without a column that the model takes."""
-    place = f"row {row}, " if row is not None else ""
-    return invalid(
-        f"the column {field.name!r} is missing",
-        where=f"{place}field {field.name!r}",
-        fix=f"send {_allowed(field)}",
-        detail={"field": field.name, "row": row, "allowed": _allowed(field)},
-    )
-
-
-def wrong_value(field: Field, row: int, value: Any) -> Fault:
-    """The fault of one value that its field does not allow."""
-    sent = "null" if value is None else f"{_kind(value)} {show(value)}"
-    return invalid(
-        f"{field.name!r} must be {_allowed(field)}, not {sent}",
-        where=f"row {row}, field {field.name!r}",
-        fix=f"send {_allowed(field)}",
-        detail={"field": field.name, "row": row, "allowed": _allowed(field), "sent": show(value)},
-    )
-
-
-def show(value: Any) -> str:
-    """A value as a message may show it: short, on one line."""
-    text = repr(value)
-    return text if len(text) <= SHOWN_CHARACTERS_MAX else text[: SHOWN_CHARACTERS_MAX - 1] + "…"
-
-
-def _allowed(field: Field) -> str:
-    return _ALLOWED[field.type] + (" or null" if field.nullable else "")
-
-
-def _kind(value: Any) -> str:
-    kinds = {bool: "boolean", int: "number", float: "number", str: "string", list: "list", dict: "object"}
-    return kinds.get(type(value), type(value).__name__)
 
 
 # Learning a field from a column.
@@ -224,140 +192,6 @@ def _no_such_type(name: str, found: str) -> Fault:
     )
 
 
-# Reading a request's column. Each reader gives values that `_array` takes as they are, and fails on the first bad one.
-
-
-def _integers(field: Field, values: Sequence[Any]) -> Sequence[Any]:
-    if set(map(type, values)) == {int} and min(values) >= _INT64[0] and max(values) <= _INT64[1]:
-        return values
-    return [_integer(field, row, value) for row, value in enumerate(values)]
-
-
-def _integer(field: Field, row: int, value: Any) -> int | None:
-    if value is None and field.nullable:
-        return None
-    whole = type(value) is int or (type(value) is float and value.is_integer())
-    if not whole or not _INT64[0] <= value <= _INT64[1]:
-        raise wrong_value(field, row, value)
-    return int(value)
-
-
-def _numbers(field: Field, values: Sequence[Any]) -> Sequence[Any]:
-    if set(map(type, values)) == {float} and all(map(math.isfinite, values)):
-        return values
-    return [_number(field, row, value) for row, value in enumerate(values)]
-
-
-def _number(field: Field, row: int, value: Any) -> float | None:
-    if value is None and field.nullable:
-        return None
-    if type(value) is float and math.isfinite(value):
-        return value
-    if type(value) is int:
-        try:
-            return float(value)
-        except OverflowError:
-            pass
-    raise wrong_value(field, row, value)
-
-
-def _strings(field: Field, values: Sequence[Any]) -> Sequence[Any]:
-    if set(map(type, values)) != {str}:
-        for row, value in enumerate(values):
-            if type(value) is not str and not (value is None and field.nullable):
-                raise wrong_value(field, row, value)
-    return values
-
-
-def _booleans(field: Field, values: Sequence[Any]) -> Sequence[Any]:
-    for row, value in enumerate(values):
-        if type(value) is not bool and not (value is None and field.nullable):
-            raise wrong_value(field, row, value)
-    return values
-
-
-def _datetimes(field: Field, values: Sequence[Any]) -> Sequence[Any]:
-    return [_datetime(field, row, value) for row, value in enumerate(values)]
-
-
-def _datetime(field: Field, row: int, value: Any) -> datetime | None:
-    if value is None and field.nullable:
-        return None
-    if type(value) is str:
-        try:
-            return datetime.fromisoformat(value)
-        except ValueError:
-            pass
-    raise wrong_value(field, row, value)
-
-
-def _spelled(read: Callable[[str], Any]) -> Callable[[Field, Sequence[Any]], Sequence[Any]]:
-    """A reader of values that come as text."""
-
-    def reader(field: Field, values: Sequence[Any]) -> Sequence[Any]:
-        return [_spelled_value(field, row, value, read) for row, value in enumerate(values)]
-
-    return reader
-
-
-def _spelled_value(field: Field, row: int, value: Any, read: Callable[[str], Any]) -> Any:
-    if value is None or value in _NULL_TEXTS:
-        if field.nullable:
-            return None
-        if field.type != "string" or value is None:
-            raise wrong_value(field, row, value)
-    try:
-        return read(value)
-    except (ValueError, OverflowError):
-        raise wrong_value(field, row, value) from None
-
-
-def _read_integer(text: str) -> int:
-    value = int(text) if not any(mark in text for mark in ".eE") else _whole(float(text))
-    if not _INT64[0] <= value <= _INT64[1]:
-        raise ValueError
-    return value
-
-
-def _whole(value: float) -> int:
-    if not value.is_integer():
-        raise ValueError
-    return int(value)
-
-
-def _read_number(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError
-    return value
-
-
-def _read_boolean(text: str) -> bool:
-    if text in _TRUE_TEXTS:
-        return True
-    if text in _FALSE_TEXTS:
-        return False
-    raise ValueError
-
-
-_READERS: dict[Source, dict[FieldType, Callable[[Field, Sequence[Any]], Sequence[Any]]]] = {
-    "json": {
-        "integer": _integers,
-        "number": _numbers,
-        "string": _strings,
-        "boolean": _booleans,
-        "datetime": _datetimes,
-    },
-    "text": {
-        "integer": _spelled(_read_integer),
-        "number": _spelled(_read_number),
-        "string": _spelled(str),
-        "boolean": _spelled(_read_boolean),
-        "datetime": _spelled(datetime.fromisoformat),
-    },
-}
-
-
 # Columns for the model.
 
 
@@ -366,31 +200,19 @@ def _array(field: Field, values: Sequence[Any]) -> Any:
     import numpy as np
     import pandas as pd
 
-    dtype = field.dtype or {"integer": "int64", "number": "float64", "boolean": "bool"}.get(field.type, "")
+    dtype = field.dtype or {"integer": "int64", "number": "float64", "boolean": "bool"}.get(field.type, "str")
     if field.type == "datetime":
         return _moments(values, dtype)
     if dtype == "category":
         return pd.Categorical(values)
-    if field.nullable and _holds_no_nulls(dtype) and None in values:
-        dtype = "float64" if field.type == "integer" else "object"
-    if dtype.startswith("float") and None in values:
-        return _fit(field, [np.nan if v is None else v for v in values], dtype)
-    if dtype.startswith(("int", "uint", "float", "bool")) and dtype != "boolean":
-        return _fit(field, values, dtype)
-    return pd.array(values, dtype=dtype or "str") if dtype != "object" else np.array(values, dtype=object)
-
-
-def _fit(field: Field, values: Sequence[Any], dtype: str) -> Any:
-    """Numbers and truth values in the width of training; what a narrow one cannot hold is a wrong value."""
-    import numpy as np
-
-    if dtype in ("int64", "float64", "bool"):
+    if field.nullable and None in values:
+        if dtype.startswith("float"):
+            return np.array([np.nan if value is None else value for value in values], dtype=dtype)
+        if _holds_no_nulls(dtype):
+            return np.array(values, dtype="float64" if field.type == "integer" else "object")
+    if dtype.startswith(("int", "uint", "float")) or dtype in ("bool", "object"):
         return np.array(values, dtype=dtype)
-    limits = np.finfo(dtype) if dtype.startswith("float") else np.iinfo(dtype)
-    for row, value in enumerate(values):
-        if value < limits.min or value > limits.max:  # a missing value is neither
-            raise wrong_value(field, row, value)
-    return np.array(values, dtype=dtype)
+    return pd.array(values, dtype=dtype)
 
 
 def _moments(values: Sequence[Any], dtype: str) -> Any:
@@ -405,8 +227,3 @@ def _moments(values: Sequence[Any], dtype: str) -> Any:
 
 def _holds_no_nulls(dtype: str) -> bool:
     return dtype.startswith(("int", "uint")) or dtype == "bool"
-
-
-def names(signature: Signature, *more: str | None) -> list[str]:
-    """The columns a request may carry: inputs, then those given (entity, key, time), each once."""
-    return list(dict.fromkeys(chain((field.name for field in signature.inputs), (name for name in more if name))))
