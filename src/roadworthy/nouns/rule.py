@@ -3,9 +3,10 @@
 Contract, gate, canary step and monitor all judge rules over evidence: one grammar, one evaluator, one way to show it.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 Level = Literal["error", "warn"]
 
@@ -20,10 +21,10 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         why: the reason, shown when it fails.
     """
 
-    rule: str
-    name: str = ""
-    level: Level = "error"
-    why: str = ""
+    rule: Annotated[str, Meta(description="a CEL expression that yields true when all is well")]
+    name: Annotated[str, Meta(description="how it is called in reports; the expression itself when absent")] = ""
+    level: Annotated[Level, Meta(description="`error` refuses, `warn` only says so")] = "error"
+    why: Annotated[str, Meta(description="the reason, shown when it fails")] = ""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
