@@ -55,18 +55,22 @@ def convert(rows: Sequence[Mapping[str, Any]], signature: Signature) -> "pd.Data
 
 
 def convert_columns(
-    columns: Mapping[str, Sequence[Any]], signature: Signature, *, source: Source = "json"
+    columns: Mapping[str, Sequence[Any]], signature: Signature, *, count: int | None = None, source: Source = "json"
 ) -> "pd.DataFrame":
     """A table for the model out of a request's columns; columns that the model does not take are left out.
 
     Args:
         columns: name to values, one per row: JSON's values, or text as CSV has it.
         signature: the model's.
+        count: number of rows; that of the columns when None.
         source: `text` when numbers and truth values come spelled out.
 
     Raises:
         Fault: invalid, naming row and field, what was sent and what is allowed.
     """
+    for name, values in columns.items() if count is not None else ():
+        if len(values) != count:
+            raise invalid(f"the column {name!r} has {len(values)} values", fix=f"send {count}, one per row")
     return assemble(check_columns(columns, signature, source=source), signature)
 
 
