@@ -1,0 +1,167 @@
+"""Packs: many small blobs in one file, so that twenty thousand files cost a few syncs and not twenty thousand.
+
+In: small contents with their digests, from data/gather.py. Out: each of them by its digest, to store/blobs.py.
+A pack is its contents one after another, then an index (MessagePack), the index's length and a mark. It is named after
+the BLAKE3 of all of that, written beside its place and renamed into it: a pack that can be seen is whole.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import msgspec
+from blake3 import blake3
+
+from roadworthy.nouns.errors import invalid
+
+MARK = b"RWPACK01"
+SUFFIX = ".pack"
+# A pack is closed when it has grown to this, so that one damaged file never takes much with it.
+PACK_BYTES_MAX = 256 << 20
+_TAIL_BYTES = len(MARK) + 8
+_FLUSH_BYTES = 1 << 20
+
+
+class Spot(NamedTuple):
+    """Where a small blob lies: the pack's file name, and the bytes in it."""
+
+    pack: str
+    offset: int
+    size: int
+
+
+class Packs:
+    """A folder of packs; their indexes are read when first asked for, and again when a pack has been added.
+
+    Args:
+        folder: made by the first writer.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._seen: set[str] = set()
+        self._spots: dict[bytes, Spot] = {}
+        self._changed_ns = -1
+
+    def spots(self) -> dict[bytes, Spot]:
+        """Every packed blob: its digest as 32 bytes, and where it is."""
+        try:
+            changed_ns = self.folder.stat().st_mtime_ns
+        except FileNotFoundError:
+            return self._spots
+        if changed_ns != self._changed_ns:
+            for entry in os.scandir(self.folder):
+                if entry.name.endswith(SUFFIX) and entry.name not in self._seen:
+                    self._spots.update(_index(Path(entry.path)))
+                    self._seen.add(entry.name)
+            self._changed_ns = changed_ns
+        return self._spots
+
+    def read(self, digest: str) -> bytes | None:
+        """The bytes kept under a digest, unchecked; None when no pack has them."""
+        spot = self.spots().get(bytes.fromhex(digest))
+        if spot is None:
+            return None
+        descriptor = os.open(self.folder / spot.pack, os.O_RDONLY)
+        try:
+            return os.pread(descriptor, spot.size, spot.offset)
+        finally:
+            os.close(descriptor)
+
+    def has(self, digest: str) -> bool:
+        return bytes.fromhex(digest) in self.spots()
+
+
+class Writer:
+    """Writes one pack after another into a folder; used as a context, which discards what was not finished.
+
+    Args:
+        folder: where packs are kept; made if absent.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = folder
+        self._descriptor = -1
+        self._temporary = ""
+        self._begin()
+
+    def add(self, digest: bytes, content: bytes) -> None:
+        """Append one content under its 32-byte digest."""
+        self._entries.append((digest, self._size, len(content)))
+        self._parts.append(content)
+        self._size += len(content)
+        self._waiting += len(content)
+        if self._waiting >= _FLUSH_BYTES:
+            self._flush()
+            if self._size >= PACK_BYTES_MAX:
+                self.finish()
+                self._begin()
+
+    def finish(self) -> None:
+        """Write the index, sync, and put the pack in its place. Nothing is left behind when it is empty."""
+        if self._entries:
+            index = msgspec.msgpack.encode(self._entries)
+            self._parts.append(index + len(index).to_bytes(8, "little") + MARK)
+            self._flush()
+            os.fdatasync(self._descriptor)
+            os.fchmod(self._descriptor, 0o444)
+            Path(self._temporary).replace(self._folder / f"{self._hasher.hexdigest()}{SUFFIX}")
+        self._discard()
+
+    def _begin(self) -> None:
+        self._entries: list[tuple[bytes, int, int]] = []
+        self._parts: list[bytes] = []
+        self._size = self._waiting = 0
+        self._hasher = blake3()
+        self._temporary = str(self._folder / f".{os.getpid()}.{os.urandom(6).hex()}")
+        self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+    def _flush(self) -> None:
+        content = b"".join(self._parts)
+        self._hasher.update(content)
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+        self._parts.clear()
+        self._waiting = 0
+
+    def _discard(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            with contextlib.suppress(FileNotFoundError):
+                Path(self._temporary).unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._discard()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a folder's names durable, after files were renamed into it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _index(path: Path) -> Iterator[tuple[bytes, Spot]]:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        tail = b"" if size < _TAIL_BYTES else os.pread(file.fileno(), _TAIL_BYTES, size - _TAIL_BYTES)
+        length = int.from_bytes(tail[:8], "little")
+        if tail[8:] != MARK or length > size - _TAIL_BYTES:
+            raise invalid("a pack of blobs is damaged", where=str(path), fix="restore it from a backup")
+        encoded = os.pread(file.fileno(), length, size - _TAIL_BYTES - length)
+    try:
+        entries = msgspec.msgpack.decode(encoded, type=list[tuple[bytes, int, int]])
+    except msgspec.DecodeError:
+        raise invalid("a pack's index is damaged", where=str(path), fix="restore it from a backup") from None
+    for digest, offset, length in entries:
+        yield digest, Spot(path.name, offset, length)
