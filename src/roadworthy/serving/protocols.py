@@ -1,6 +1,6 @@
 """Protocols: what a client's body says, in the forms MLflow and SageMaker clients send, and the answer in theirs.
 
-    application/json        dataframe_split | dataframe_records | instances | inputs   (exactly one; `params` may follow)
+    application/json        dataframe_split, dataframe_records, instances or inputs (one of them), and `params`
     application/jsonlines   one record per line
     text/csv                a header, then rows; `text/csv; header=absent` takes the columns in the model's order
 
@@ -11,7 +11,7 @@ serving/fields.py holds the values against the model. Called by serving/app.py a
 import csv
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -37,7 +37,7 @@ ROWS_MAX = 10_000
 SHOWN_NAMES_MAX = 8
 
 
-class UnsupportedType(Exception):  # noqa: N818 - an answer, not an error of ours
+class UnsupportedType(Exception):
     """The body is of a type that is not read (415)."""
 
 
@@ -57,14 +57,9 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
         source: `text` when everything came as text.
     """
 
-    columns: dict[str, Sequence[Any]]
+    columns: Mapping[str, Sequence[Any]]
     count: int
     source: Source = "json"
-
-    def take(self, rows: Sequence[int]) -> "Rows":
-        """Some of the rows, in the order given."""
-        columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
-        return Rows(columns=columns, count=len(rows), source=self.source)
 
 
 def content_type(header: str) -> ContentType:
@@ -190,7 +185,7 @@ def _records(rows: list[Any], wanted: Sequence[str], noun: Literal["row", "line"
     return Rows(columns=columns, count=len(rows))
 
 
-def _columns(content: dict[str, Any], form: str) -> Rows:
+def _columns(content: dict[str, list[Any]], form: str) -> Rows:
     """`{"a": [1, 2], "b": [3, 4]}`; plain values make one row."""
     if len(content) > COLUMNS_MAX:
         raise invalid(f"{len(content)} columns are too many", where=form, fix=f"send at most {COLUMNS_MAX}")

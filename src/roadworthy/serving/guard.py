@@ -1,0 +1,165 @@
+"""Guard: uvicorn with the limits that a public door needs: connections, headers, slow senders and slow readers.
+
+In: a listening socket and an ASGI application. Out: it is served until SIGTERM or SIGINT; what is in flight is answered
+first. Only the processes of serving/app.py and serving/router.py import this.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+CONNECTIONS_MAX = 4096
+HEADER_BYTES_MAX = 32 << 10
+HEADERS_MAX = 100
+HEADERS_S_MAX = 10.0  # from the first byte (or the connection) to the end of the headers
+BODY_S_MAX = 60.0  # from the end of the headers to the end of the body
+READER_S_MAX = 30.0  # a client that does not read its answer
+KEEP_ALIVE_S = 75
+DRAIN_S_MAX = 30
+
+
+class Guarded(HttpToolsProtocol):
+    """One connection, which may neither send nor take for ever."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    _reader_deadline: asyncio.TimerHandle | None = None
+    _header_bytes = 0
+    _in_headers = True
+    refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > CONNECTIONS_MAX:
+            self._refuse(b"503 Service Unavailable", b"retry-after: 1\r\n")
+        else:
+            self._arm(HEADERS_S_MAX)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.refused:
+            return
+        if self._in_headers:
+            self._header_bytes += len(data)
+        super().data_received(data)
+        if self._in_headers and self._header_bytes > HEADER_BYTES_MAX and not self.transport.is_closing():
+            self._refuse(b"431 Request Header Fields Too Large")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_headers = True
+        self._arm(HEADERS_S_MAX)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        if len(self.headers) > HEADERS_MAX:
+            raise ValueError("too many headers")  # the parser's caller answers 400
+
+    def on_headers_complete(self) -> None:
+        self._in_headers = False
+        self._header_bytes = 0
+        self._arm(BODY_S_MAX)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_headers = True
+        self._disarm()
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._reader_deadline = self.loop.call_later(READER_S_MAX, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        if self._reader_deadline is not None:
+            self._reader_deadline.cancel()
+            self._reader_deadline = None
+        super().resume_writing()
+
+    def _arm(self, limit_s: float) -> None:
+        self._disarm()
+        self._deadline = self.loop.call_later(limit_s, self._too_slow)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        self._refuse(b"408 Request Timeout")
+
+    def _refuse(self, status: bytes, more: bytes = b"") -> None:
+        """Answer what needs no application, and close."""
+        self.refused = True
+        self._disarm()
+        if not self.transport.is_closing():
+            started = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+            if not started:
+                self.transport.write(
+                    b"HTTP/1.1 %s\r\n%scontent-length: 0\r\nconnection: close\r\n\r\n" % (status, more)
+                )
+            self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """As uvicorn's, but a SIGTERM that was obeyed ends the process with 0. Of several, the `first` listens for it."""
+
+    first = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for sign in (signal.SIGTERM, signal.SIGINT) if self.first else ():
+            loop.add_signal_handler(sign, self._stop)
+        yield
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+
+def server(application: Any) -> Server:
+    """A server of one application, to be run on sockets that are given to it."""
+    config = uvicorn.Config(
+        application,
+        loop="uvloop",
+        http=Guarded,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_S_MAX,
+    )
+    return Server(config)
+
+
+def serve(*pairs: tuple[Any, socket.socket]) -> None:
+    """Serve each application on its socket until the process is told to stop."""
+
+    async def all_of_them() -> None:
+        servers = [server(application) for application, _ in pairs]
+        for other in servers[1:]:
+            other.first = False
+        others = [
+            asyncio.ensure_future(other.serve(sockets=[listener]))
+            for other, (_, listener) in zip(servers[1:], pairs[1:], strict=True)
+        ]
+        await servers[0].serve(sockets=[pairs[0][1]])
+        for other in servers[1:]:
+            other.should_exit = True
+        await asyncio.gather(*others)
+
+    uvloop.run(all_of_them())
