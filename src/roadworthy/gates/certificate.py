@@ -5,7 +5,7 @@ them. Nothing here believes the index: whoever asks for a certificate gets what 
 docs/certificate.md specifies the predicate.
 """
 
-import datetime
+import datetime as dt
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -101,7 +101,7 @@ def issue(store: Store, evidence: Evidence, outcomes: Sequence[Outcome], *, proj
             passed=not refusals(tuple(outcomes)),
             project=project,
             issued_at=now,
-            issued=datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(timespec="milliseconds"),
+            issued=dt.datetime.fromtimestamp(now, dt.UTC).isoformat(timespec="milliseconds"),
             issuer=Issuer(tool=f"roadworthy {__version__}", actor=store.actor, keyid=store.keys.key_id()),
             outcomes=tuple(outcomes),
             evidence=evidence,

@@ -136,7 +136,8 @@ def as_doubles(text: str) -> str:
     words, written, place, opened = tokens(text), [], 0, []
     for i, token in enumerate(words):
         if token.text in _OPENING:
-            follows_value = i > 0 and (words[i - 1].kind in {"name", "string"} or words[i - 1].text in {")", "]"})
+            before = words[i - 1] if i else token
+            follows_value = before.text in {")", "]"} or (before.kind in {"name", "string"} and before.text != "in")
             opened.append(token.text == "[" and follows_value)
         elif token.text in _OPENING.values() and opened:
             opened.pop()
