@@ -286,6 +286,12 @@ class Operate(_Table, frozen=True):
     every: Annotated[Duration, about("how often the loop goes round")] = "1d"
     target: Annotated[str, about("the release target it keeps, by name")] = "local"
     cooldown: Annotated[Duration, about("the least time between two retrainings")] = "0s"
+    retrain_on: Annotated[
+        tuple[Literal["breach", "data"], ...],
+        about(
+            "what sets off a retraining once a model is live: a breach of a monitor whose action is `retrain`, new data"
+        ),
+    ] = ("breach",)
 
 
 class Project(_Table, frozen=True):
