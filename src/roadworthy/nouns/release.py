@@ -24,6 +24,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
         stage_since: when this stage began, seconds since the epoch.
         stage_served_since: when this stage began by the machine's clock (the project's may be simulated): rows
             served since are its evidence.
+        counted: what the target had counted when this stage began: release to its requests and its errors.
         rules, min_rows, patience_s: what the stages are judged by, as planned: rows the new version must have
             answered before it is judged, and seconds after which an undecided stage is given up.
         previous: the release it replaces.
@@ -44,6 +45,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     stage: int = 0
     stage_since: float = 0.0
     stage_served_since: float = 0.0
+    counted: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     min_rows: int = 1
     patience_s: float = 3600.0
