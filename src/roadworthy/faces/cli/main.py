@@ -5,8 +5,10 @@ room, and shows what came back.
 """
 
 import importlib
+import io
+import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -32,25 +34,48 @@ VERBS: dict[str, tuple[str, str]] = {
     "report": ("report", "Write the project's report as one HTML file."),
     "audit": ("audit", "Read, verify and checkpoint the log of changes."),
     "schema": ("schema", "Print the JSON Schema of roadworthy.toml."),
+    "completion": ("completion", "Print the script that completes commands in your shell."),
 }
+
+# What nouns/errors.py says, in words; a test holds the two together.
+EXIT_CODES = [
+    ("0", "done"),
+    ("2", "invalid: the input is wrong, and will fail again"),
+    ("3", "not found: what is named does not exist"),
+    ("4", "conflict: not in this state, or another process holds the lock"),
+    ("5", "refused: a rule, a missing certificate or a missing permission says no"),
+    ("6", "unavailable: something that is needed does not answer, or is full"),
+    ("70", "internal: a defect of Roadworthy"),
+    ("130", "interrupted"),
+]
 
 
 class Road(click.Group):
     """Loads a verb's module when the verb is used."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in VERBS:
             return None
         module = importlib.import_module(f"roadworthy.faces.cli.{VERBS[cmd_name][0]}")
         command: click.Command = module.command
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+        with formatter.section("Exit codes"):
+            formatter.write_dl(EXIT_CODES)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        # Without loading the verbs: a shell asks at every press of the key.
+        if not incomplete.startswith("-"):
+            return [CompletionItem(v, help=line) for v, (_, line) in VERBS.items() if v.startswith(incomplete)]
+        return super().shell_complete(ctx, incomplete)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         verb = click.utils.make_str(args[0])
@@ -68,7 +93,7 @@ class Road(click.Group):
 @click.option("--debug", is_flag=True, help="On a defect, print the whole traceback.")
 @click.pass_context
 def rw(ctx: click.Context, debug: bool) -> None:  # noqa: FBT001 - click passes by name
-    """From notebook to monitored production, with a certificate for every model.
+    r"""From notebook to monitored production, with a certificate for every model.
 
     \b
     Start here:
@@ -82,23 +107,39 @@ def rw(ctx: click.Context, debug: bool) -> None:  # noqa: FBT001 - click passes 
 
 def main() -> None:
     """Run a command; faults become one message and their own exit code."""
+    # A name with bytes that are no text, or a terminal that knows only ASCII, must not end a command.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        code = rw.main(standalone_mode=False)
+        code = rw.main(standalone_mode=False, prog_name="rw")
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as asked:
+        click.echo(asked.format_message())
+        sys.exit(0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
-    except click.ClickException as wrong:
-        wrong.show()
-        sys.exit(wrong.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("stopped\n")
         sys.exit(130)
     except BrokenPipeError:
-        sys.exit(0)
+        _reader_left()
     except Exception as problem:
         from roadworthy.faces.cli import output
 
-        sys.exit(output.failure(problem, debug="--debug" in sys.argv))
+        try:
+            code = output.failure(problem, debug="--debug" in sys.argv)
+        except BrokenPipeError:
+            _reader_left()
+        sys.exit(code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _reader_left() -> NoReturn:
+    """Whoever read our output has enough (`rw runs | head`); Python must not complain of it while it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    sys.exit(0)
 
 
 if __name__ == "__main__":

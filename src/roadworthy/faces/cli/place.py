@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from roadworthy.nouns.errors import not_found
+from roadworthy.nouns.errors import Fault, not_found
 from roadworthy.nouns.project import Place
 from roadworthy.store import project_file
+from roadworthy.store.diagnosis import Problem
 from roadworthy.store.store import HOME, Store, open_store
 
 
@@ -27,9 +28,42 @@ def open_here() -> tuple[Place, Store]:
 
 
 def open_anywhere() -> Store:
-    """The store of the project around, or of the current folder when there is no project (as tracking without one makes)."""
+    """The store of the project around, or of the current folder when there is none (as tracking makes one)."""
+    return open_around()[0]
+
+
+def open_around() -> tuple[Store, str]:
+    """The same with the project's name, which is empty outside a project.
+
+    Raises:
+        Fault: not found where neither a project nor a store is: a command that only reads makes none.
+    """
     path = project_file.find(Path.cwd())
     if path is not None:
         place = project_file.read(path)
-        return open_store(place.home, url=place.project.project.store)
-    return open_store(Path.cwd() / HOME)
+        return open_store(place.home, url=place.project.project.store), place.project.name
+    if not (Path.cwd() / HOME).is_dir():
+        raise not_found(
+            "no roadworthy.toml here or above, and no .roadworthy here",
+            where=str(Path.cwd()),
+            fix="go to a project's folder, or start one: rw new NAME",
+        )
+    return open_store(Path.cwd() / HOME), ""
+
+
+def check_rules(place: Place) -> None:
+    """Judge the grammar of every rule of the project file.
+
+    Raises:
+        Fault: invalid, with the line and column of each rule that is not CEL.
+    """
+    from roadworthy.gates import rules
+
+    found: list[Problem] = []
+    for path, rule in project_file.rules(place.project):
+        try:
+            rules.check(rule)
+        except Fault as problem:
+            found.append(Problem(path=path, what=problem.what, fix=problem.fix))
+    if found:
+        raise project_file.fault(place.root / project_file.FILE, found)
