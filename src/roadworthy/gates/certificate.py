@@ -250,6 +250,15 @@ def export(store: Store, certificate_id: str) -> bytes:
     return store.blobs.get(certificate_id)
 
 
+def key_file(public: bytes) -> bytes:
+    """A 32-byte public key as a PEM file, for those who verify elsewhere."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    key = Ed25519PublicKey.from_public_bytes(public)
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
 def record_digest(model: Model) -> str:
     """BLAKE3 of what a registered model is, without its tags and when it was registered."""
     plain = msgspec.structs.replace(model, tags={}, created_at=0.0)

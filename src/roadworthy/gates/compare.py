@@ -38,7 +38,7 @@ def paired_bootstrap(
 ) -> tuple[Comparison, ...]:
     """Compare two models on the same rows.
 
-    Time grows with rows times resamples: 1,000 resamples of 30,000 rows take about a second.
+    Time grows with rows times resamples: 1,000 resamples of 30,000 rows take about two seconds.
 
     Args:
         label: what was true, as `performance.measure` takes it.
@@ -133,8 +133,10 @@ class _Classification(_Draws):
         scores, place = np.unique(score, return_inverse=True)
         tiny = np.finfo(np.float64).eps
         sure = np.clip(scores, tiny, 1 - tiny)
-        self._cell = 2 * place + truth
-        self._cells = 2 * len(scores)
+        # negatives first, then positives, each by rising score
+        self._cell = place + len(scores) * truth
+        self._scores = len(scores)
+        self._with_positive = np.flatnonzero(np.bincount(place[truth], minlength=len(scores)))
         self._first_yes = int(np.searchsorted(scores, threshold, side="left"))
         self._loss = (-np.log1p(-sure), -np.log(sure))
         self._brier = (scores**2, (scores - 1) ** 2)
@@ -142,8 +144,8 @@ class _Classification(_Draws):
     def measure(self, picked: "Array") -> dict[str, float]:
         import numpy as np
 
-        counts = np.bincount(self._cell[picked], minlength=self._cells).reshape(-1, 2).astype(np.float64)
-        negative, positive = counts[:, 0].copy(), counts[:, 1].copy()
+        counts = np.bincount(self._cell[picked], minlength=2 * self._scores).astype(np.float64)
+        negative, positive = counts[: self._scores], counts[self._scores :]
         rows, positives = float(len(picked)), float(positive.sum())
         hits, false_alarms = float(positive[self._first_yes :].sum()), float(negative[self._first_yes :].sum())
         precision = hits / (hits + false_alarms) if hits + false_alarms else 0.0
@@ -157,10 +159,15 @@ class _Classification(_Draws):
             recall = hits / positives
             found["recall"] = recall
             found["f1"] = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-            found["average_precision"] = _average_precision(positive[::-1], negative[::-1])
-        if 0 < positives < rows:
-            below = np.cumsum(negative) - negative / 2
-            found["auc"] = float(positive @ below) / (positives * (rows - positives))
+            # only scores that some positive row has add to either area
+            here = self._with_positive
+            own, others = positive[here], negative[here]
+            up_to = np.cumsum(negative)[here]
+            above = positives - np.cumsum(own) + own
+            said = above + (rows - positives) - up_to + others
+            found["average_precision"] = float(np.sum(own * above / np.maximum(said, 1.0))) / positives
+            if positives < rows:
+                found["auc"] = float(own @ (up_to - others / 2)) / (positives * (rows - positives))
         return found
 
 
@@ -180,14 +187,6 @@ class _Regression(_Draws):
         if spread > 0:
             found["r2"] = 1.0 - square / spread
         return found
-
-
-def _average_precision(positive: "Array", negative: "Array") -> float:
-    import numpy as np
-
-    hits = np.cumsum(positive)
-    said = np.cumsum(positive + negative)
-    return float(np.sum(positive * hits / np.maximum(said, 1.0)) / hits[-1])
 
 
 def _compare(values: _Values, differences: "Array", confidence: float) -> Comparison | None:
