@@ -1,0 +1,251 @@
+"""Monitors: the project's standing questions about served traffic, asked for every window that has ended.
+
+In: the inference log, labels as they arrive, each model's reference profile, the rules of `[monitor.NAME]`. Out: one
+`Window` per window and model version, stored with its event; alerts opened and closed. Called by `rw watch` and by the
+loop (loop.py).
+
+A window is judged when it has ended, and again when more of its rows or labels have come in since. A rule about
+performance before enough labels, about change before there is a window to compare with, or about anything but volume
+in a window of too few rows, waits: it is neither held nor broken.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from roadworthy.data.sensitive import sensitive_columns
+from roadworthy.gates import expression, rules
+from roadworthy.gates.measures import drift
+from roadworthy.nouns.event import Event
+from roadworthy.nouns.model import Model
+from roadworthy.nouns.monitor import Alert, Window
+from roadworthy.nouns.project import MonitorSpec, Place, seconds
+from roadworthy.nouns.project import rules as written
+from roadworthy.nouns.rule import Rule, refusals
+from roadworthy.operate import alerts, served, window_facts, windows
+from roadworthy.operate.windows import Grid
+from roadworthy.registry import models
+from roadworthy.store.store import Store
+
+# Rows and labels that come in later than this after their window's end leave it as it was judged.
+LATE_S_MAX = 180 * windows.DAY_S
+# After a long sleep only so many windows per monitor are caught up with, the newest.
+CATCH_UP_MAX = 2_000
+
+Progress = Callable[[str], None]
+
+
+class _Due(msgspec.Struct, frozen=True, kw_only=True):
+    """A window to be judged: how much it holds, and how much all versions served in it and in the one before."""
+
+    monitor: str
+    model: str
+    start: float
+    end: float
+    rows: int
+    total: int
+    before: int | None
+
+
+def watch(store: Store, place: Place, *, until: float | None = None, progress: Progress | None = None) -> list[Window]:
+    """Ask every monitor about each window that has ended and was not judged yet, or has changed since.
+
+    Args:
+        until: windows that end later are left; the store's clock when None. Seconds since the epoch.
+        progress: told one line per alert and per trouble with a webhook.
+
+    Returns:
+        The windows judged now, by monitor and in order of time.
+
+    Raises:
+        Fault: invalid when a rule names what no monitor measures.
+    """
+    say = progress or _silent
+    now = store.clock.now() if until is None else until
+    judged: list[Window] = []
+    for name, spec in place.project.monitor.items():
+        for rule in written(spec.rules):
+            rules.check(rule, known=window_facts.KNOWN)
+        for due in _due(store, place, name, spec, now):
+            window, changed = _judge(store, place, spec, due, now)
+            judged.append(window)
+            for alert in changed:
+                say(_news(alert, window))
+    for problem in alerts.deliver(store, place):
+        say(problem)
+    return judged
+
+
+def _due(store: Store, place: Place, name: str, spec: MonitorSpec, now: float) -> Iterator[_Due]:
+    """The windows of one monitor to be judged now, in order of time."""
+    project, home, target = place.project, store.home, place.project.operate.target
+    width = seconds(spec.window)
+    known = {
+        (w.start, w.model): w
+        for w in windows.listing(store, project.name, monitor=name)
+        if abs(w.end - w.start - width) < 1e-6 * width
+    }
+    first = min((start for start, _ in known), default=None)
+    if first is None:
+        earliest = served.first_at(home, target)
+        if earliest is None:
+            return
+        grid = windows.grid(earliest, width)
+    else:
+        grid = Grid(first, width)
+    ended = grid.complete(now)
+    newest = max((start for start, _ in known), default=None)
+    since = grid.anchor if newest is None else min(newest, now - LATE_S_MAX)
+    begin = max(grid.index(since), 0, ended - CATCH_UP_MAX)
+    # The window before the first one is asked for too: the first is compared with it.
+    found = served.tallies(home, target, grid, grid.start(max(begin - 1, 0)), grid.start(ended))
+    totals: dict[int, int] = {}
+    for tally in found:
+        totals[tally.k] = totals.get(tally.k, 0) + tally.rows
+    model = next((w.model for w in reversed(known.values()) if w.start < grid.start(begin)), "")
+    for k in range(begin, ended):
+        mine = [tally for tally in found if tally.k == k]
+        model = mine[-1].model if mine else model
+        # Silence is a window too: of the model that was last heard.
+        for tally in mine or ([served.Tally(k, model, 0, 0)] if model else []):
+            seen = known.get((grid.start(k), tally.model))
+            if seen is None or (seen.rows, seen.labelled) != (tally.rows, tally.labelled):
+                yield _Due(
+                    monitor=name,
+                    model=tally.model,
+                    start=grid.start(k),
+                    end=grid.end(k),
+                    rows=tally.rows,
+                    total=totals.get(k, 0),
+                    before=totals.get(k - 1, 0) if k > 0 else None,
+                )
+
+
+def _judge(store: Store, place: Place, spec: MonitorSpec, due: _Due, now: float) -> tuple[Window, tuple[Alert, ...]]:
+    """Measure one window, judge the monitor's rules over it, store both with the event; the alerts that changed."""
+    project = place.project
+    window = _measured(store, place, spec, due, now)
+    waiting, ready = _sorted_out(written(spec.rules), window, spec.min_rows)
+    window = msgspec.structs.replace(window, outcomes=rules.judge(ready, window.facts), waiting=waiting)
+    broken = refusals(window.outcomes)
+    event = Event(
+        kind="window.judged",
+        subject=f"{due.monitor}/{due.model}",
+        project=project.name,
+        detail={
+            "start": due.start,
+            "end": due.end,
+            "rows": window.rows,
+            "labelled": window.labelled,
+            "digest": window.digest,
+            "broken": [outcome.rule for outcome in broken],
+        },
+    )
+    with store.change(event) as tx:
+        windows.save(tx, project.name, window)
+        changed = alerts.settle(tx, project.name, window, spec, new_id=store.ids.new())
+        tx.note(alerts={alert.id: "closed" if alert.closed_at is not None else "open" for alert in changed})
+    return window, changed
+
+
+def _measured(store: Store, place: Place, spec: MonitorSpec, due: _Due, now: float) -> Window:
+    home, target = store.home, place.project.operate.target
+    volume: dict[str, float] = {"rows": due.rows, "total": due.total}
+    if due.before:
+        volume["change"] = due.total / due.before - 1.0
+    window = Window(
+        model=due.model,
+        monitor=due.monitor,
+        start=due.start,
+        end=due.end,
+        rows=due.rows,
+        judged_at=now,
+        facts={"volume": volume},
+    )
+    if not due.rows:
+        return window
+    table = served.rows(home, target, due.start, due.end, due.model)
+    model = models.get(store, due.model)
+    facts, found = window_facts.measure(
+        table, model, _profile(store, model), _columns(place, model, spec), spec.min_rows
+    )
+    return msgspec.structs.replace(
+        window,
+        rows=len(table),
+        labelled=int(facts["performance"]["labelled"]),
+        facts={"volume": volume, **facts},
+        drift=found,
+        digest=window_facts.digest(table),
+    )
+
+
+def _profile(store: Store, model: Model) -> drift.Profile | None:
+    return None if model.profile is None else drift.decode(store.blobs.get(model.profile))
+
+
+def _columns(place: Place, model: Model, spec: MonitorSpec) -> tuple[str, ...]:
+    """Which features to compare. Sensitive ones are masked in the log, so nothing could be said of them."""
+    masked = sensitive_columns(place.project)
+    wanted = spec.columns or tuple(field.name for field in model.signature.inputs)
+    return tuple(name for name in wanted if name not in masked)
+
+
+def _sorted_out(asked: tuple[Rule, ...], window: Window, rows_min: int) -> tuple[dict[str, str], tuple[Rule, ...]]:
+    """Rules that must wait, each with the reason, and those that can be judged."""
+    waiting: dict[str, str] = {}
+    ready = []
+    for rule in asked:
+        reason = _why_wait(rule, window, rows_min)
+        if reason:
+            waiting[rule.name or rule.rule] = reason
+        else:
+            ready.append(rule)
+    return waiting, tuple(ready)
+
+
+def _why_wait(rule: Rule, window: Window, rows_min: int) -> str:
+    paths = expression.paths(rule.rule)
+    roots = {path.root for path in paths}
+    if roots - {"volume", "errors"} and window.rows < rows_min:
+        return f"{window.rows} of {rows_min} rows"
+    if any(path.keys[:2] == ("volume", "change") for path in paths) and "change" not in window.facts["volume"]:
+        return "no traffic in the window before"
+    if "errors" in roots and "errors" not in window.facts:
+        return "errors were not counted"
+    asks_performance = any(
+        path.root == "performance" and path.keys[1:2] not in {("labelled",), ("labelled_share",)} for path in paths
+    )
+    if asks_performance and window.labelled < rows_min:
+        return f"{window.labelled} of {rows_min} labels"
+    return ""
+
+
+def verdict(window: Window) -> str:
+    """A window in one word: `breach`, `warning`, `held`, `waiting` (nothing could be judged), or `quiet` (no rules)."""
+    if refusals(window.outcomes):
+        return "breach"
+    if any(not outcome.passed for outcome in window.outcomes):
+        return "warning"
+    if window.outcomes:
+        return "held"
+    return "waiting" if window.waiting else "quiet"
+
+
+def primary(facts: dict[str, float]) -> tuple[str, float] | None:
+    """The one measure of performance that stands for the rest: the AUC, or the root mean squared error."""
+    for name in ("auc", "rmse", "accuracy"):
+        value = facts.get(name)
+        if value is not None and math.isfinite(value):
+            return name, value
+    return None
+
+
+def _news(alert: Alert, window: Window) -> str:
+    if alert.closed_at is not None:
+        return f"alert closed: {alert.monitor} on {alert.model}"
+    return f"alert: {alert.monitor} on {window.model}: {alerts.summary(tuple(refusals(window.outcomes)))}"
+
+
+def _silent(_: str) -> None:
+    """Nobody listens."""
