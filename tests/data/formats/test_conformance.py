@@ -130,7 +130,6 @@ VALUES: dict[str, Callable[[], Any]] = {
     "csr": lambda: sp.csr_matrix(np.eye(3)),
     "coo array": lambda: sp.coo_array(np.eye(3)),
     "lil": lambda: sp.lil_matrix(np.eye(2)),
-    "onnx": lambda: onnx_model(),
 }
 
 
@@ -140,6 +139,9 @@ def onnx_model() -> Any:
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 2])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])
     return helper.make_model(helper.make_graph([helper.make_node("Abs", ["x"], ["y"])], "g", [x], [y]))
+
+
+VALUES["onnx"] = onnx_model
 
 
 def same(one: Any, two: Any) -> bool:
