@@ -4,10 +4,12 @@ Called by `Store.change` for each change, and by `rw audit`.
 """
 
 import base64
+import hashlib
 from collections.abc import Iterator
 
 import msgspec
 
+from roadworthy.nouns.errors import invalid, not_found
 from roadworthy.nouns.event import Checkpoint, Event
 from roadworthy.store import chain
 from roadworthy.store import keys as signing
@@ -31,6 +33,16 @@ _PAGE = (
 )
 _OF_SUBJECT = "SELECT record FROM events WHERE subject = :subject ORDER BY seq DESC LIMIT :limit"
 _NEWEST = "SELECT record FROM events ORDER BY seq DESC LIMIT :limit"
+# Kinds are compared as `kind = X` or `kind begins with X.`, so that `model` finds `model.registered`.
+_SEARCH = """
+SELECT record FROM events
+WHERE (CAST(:subject AS TEXT) = '' OR subject = :subject)
+AND (CAST(:kind AS TEXT) = '' OR kind = :kind OR SUBSTR(kind, 1, :kind_length) = :kind_prefix)
+AND (CAST(:actor AS TEXT) = '' OR actor = :actor)
+ORDER BY seq DESC LIMIT :limit
+"""
+_LEAVES = "SELECT leaf FROM events ORDER BY seq"
+_RECORD = "SELECT record, leaf FROM events WHERE seq = :seq"
 _INSERT_CHECKPOINT = """
 INSERT INTO checkpoints (size, root, note, at) VALUES (:size, :root, :note, :at) ON CONFLICT (size) DO NOTHING
 """
@@ -51,6 +63,17 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     root: str
     checkpoints: int
     damage: tuple[Damage, ...]
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """That an event is in the log: with `path` its `leaf` hashes to the `root` over `size` events (RFC 6962)."""
+
+    seq: int
+    record: str
+    leaf: str
+    size: int
+    root: str
+    path: tuple[str, ...]
 
 
 def append(tx: Transaction, event: Event) -> Event:
@@ -76,14 +99,43 @@ def newest(reader: Reader, *, subject: str = "", limit: int = 50) -> list[Event]
     return [msgspec.json.decode(row[0], type=Event) for row in rows]
 
 
+def search(reader: Reader, *, subject: str = "", kind: str = "", actor: str = "", limit: int = 50) -> list[Event]:
+    """The newest events first; of one subject, of a kind or kinds that begin so (`model`), of one actor."""
+    prefix = f"{kind}."
+    rows = reader.rows(
+        _SEARCH, subject=subject, kind=kind, kind_prefix=prefix, kind_length=len(prefix), actor=actor, limit=limit
+    )
+    return [msgspec.json.decode(row[0], type=Event) for row in rows]
+
+
+def prove(reader: Reader, seq: int) -> Proof:
+    """The inclusion proof of one event in the log as it is now.
+
+    Raises:
+        Fault: not found for an event that is not there, invalid when the log was changed.
+    """
+    row = reader.row(_RECORD, seq=seq)
+    if row is None:
+        raise not_found("the log has no such event", where=str(seq), fix="`rw audit` lists them")
+    leaves = [bytes.fromhex(str(leaf)) for (leaf,) in reader.rows(_LEAVES)]
+    root = chain.root_of(leaves)
+    head = reader.row(_READ_HEAD["sqlite"])
+    whole = head is not None and _frontier(int(head[0]), str(head[1])).root() == root
+    if not whole or chain.leaf_hash(str(row[0]).encode()) != leaves[seq]:
+        raise invalid("the log was changed, nothing can be proved by it", fix="see what: rw audit verify")
+    path = tuple(step.hex() for step in chain.inclusion_proof(leaves, seq))
+    return Proof(seq=seq, record=str(row[0]), leaf=str(row[1]), size=len(leaves), root=root.hex(), path=path)
+
+
 def checkpoint(tx: Transaction, keys: Keys, *, origin: str, at: float) -> Checkpoint:
     """Sign the log as it is now and keep the note; export it to where the log's owner cannot write."""
     row = tx.row(_READ_HEAD[tx.dialect])
     assert row is not None
     frontier = _frontier(int(row[0]), str(row[1]))
     body = chain.checkpoint_body(origin, frontier.size, frontier.root())
-    # A signature line of a C2SP signed note: name, then four bytes of key hash and the signature, in base 64.
-    tag = bytes.fromhex(keys.key_id())[:4]
+    # A signature line of a C2SP signed note: name, then four bytes of key hash and the signature, in base 64. The hash
+    # is over the name, a line break, the algorithm (1 is Ed25519) and the public key.
+    tag = hashlib.sha256(f"{origin}\n".encode() + b"\x01" + keys.public()).digest()[:4]
     signature = base64.b64encode(tag + keys.sign(body.encode())).decode()
     note = f"{body}\n\u2014 {origin} {signature}\n"
     made = Checkpoint(origin=origin, size=frontier.size, root=frontier.root().hex(), note=note)

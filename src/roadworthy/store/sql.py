@@ -96,7 +96,9 @@ class Database:
             if self._open is not None:
                 yield Reader(self._open, self.dialect)
                 return
-            with self._begun("BEGIN") as cursor:
+            # PostgreSQL's default level would show each statement another moment.
+            begin = "BEGIN" if self.dialect == "sqlite" else "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+            with self._begun(begin) as cursor:
                 yield Reader(cursor, self.dialect)
 
     @contextmanager
