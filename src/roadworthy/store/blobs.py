@@ -171,6 +171,19 @@ class Blobs:
             raise _damaged(digest)
         return path
 
+    def check(self, digest: str) -> int:
+        """Read a blob again and hold it against its digest; its size in bytes.
+
+        Raises:
+            Fault: not found when it is gone, invalid when it is damaged.
+        """
+        path = self.path(digest)
+        if not path.exists():
+            return len(self.get(digest))
+        if digest_of_file(path) != digest:
+            raise _damaged(digest)
+        return path.stat().st_size
+
     def path(self, digest: str) -> Path:
         """Where a blob of this digest lies or would lie, when it is not packed."""
         if not _DIGEST.fullmatch(digest):

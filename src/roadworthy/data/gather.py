@@ -1,0 +1,247 @@
+"""Files on disk into the store: walk, hash on all cores, keep what is new.
+
+In: paths, from data/snapshots.py. Out: the list of files with their digests. Files that were hashed before and have not
+moved since are not read; small ones go into packs, large ones are cloned or linked (store/blobs.py).
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from roadworthy.data import packing
+from roadworthy.data.hashes import Hashes
+from roadworthy.nouns.errors import Fault, invalid, not_found
+from roadworthy.nouns.snapshot import File
+from roadworthy.store.blobs import LINK_FROM_BYTES, Blobs, Kept
+
+# Up to this size a file may go into a pack, and from this many such files on, they do.
+PACK_FILE_BYTES_MAX = 4 << 20
+PACK_FILES_MIN = 32
+# Not data, wherever they lie: a repository's and our own insides.
+SKIPPED = {".git", ".roadworthy"}
+
+# what is being done, how much of it, of how much
+Progress = Callable[[str, int, int], None]
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    """No progress shown."""
+
+
+class Found(NamedTuple):
+    """A file on disk: where it is, what it is called in the snapshot, and its state."""
+
+    path: str
+    name: str
+    stat: os.stat_result
+
+
+class Gathered(msgspec.Struct, frozen=True, kw_only=True):
+    """What gathering came to.
+
+    Args:
+        files: by name, in order.
+        linked: how many files became hard links to read-only blobs.
+        read: how many were read at all.
+    """
+
+    files: list[File]
+    linked: int
+    read: int
+
+
+def find(paths: Sequence[Path]) -> list[Found]:
+    """The files that `paths` stand for, named relative to the folder they share, in order of name.
+
+    Raises:
+        Fault: not found when there is nothing; invalid for links that lead out, and for what is no file.
+    """
+    whole_folder = len(paths) == 1 and paths[0].is_dir()
+    found = list(_walk(str(paths[0].resolve()), "")) if whole_folder else _listed(paths)
+    if not found:
+        raise not_found("there are no files", where=", ".join(str(path) for path in paths[:3]) or "no path")
+    for each in found:
+        try:
+            each.name.encode("utf-8")
+        except UnicodeEncodeError:
+            raise invalid("a file's name is not UTF-8", where=repr(each.name), fix="rename it") from None
+    found.sort(key=lambda each: each.name)
+    return found
+
+
+def gather(
+    blobs: Blobs, found: Sequence[Found], hashes: Hashes, *, pack: bool, copy: bool = False, progress: Progress = quiet
+) -> Gathered:
+    """Keep the content of files that the store does not have, and say what each is.
+
+    Args:
+        blobs: where to.
+        found: from `find`.
+        hashes: what was hashed before; saved again here.
+        pack: whether small files may share a pack (tabular files may not: they are read in place).
+        copy: never link a large file.
+        progress: told what is done.
+
+    Raises:
+        Fault: invalid when a file cannot be read, or changes while it is.
+    """
+    digests: list[str] = [""] * len(found)
+    small: list[int] = []
+    large: list[int] = []
+    packed = blobs.packs.spots() if pack else {}
+    for index, each in enumerate(found):
+        known = hashes.known(each.path, each.stat)
+        if known is not None and (known in packed or blobs.has(known.hex())):
+            digests[index] = known.hex()
+        elif pack and each.stat.st_size <= PACK_FILE_BYTES_MAX:
+            small.append(index)
+        else:
+            large.append(index)
+    if len(small) < PACK_FILES_MIN:
+        large, small = sorted(large + small), []
+    linked = _keep_large(blobs, found, large, digests, hashes, copy=copy, progress=progress)
+    _keep_small(blobs, found, small, digests, hashes, progress=progress)
+    hashes.save()
+    files = [
+        File(path=each.name, digest=digest, size=each.stat.st_size) for each, digest in zip(found, digests, strict=True)
+    ]
+    return Gathered(files=files, linked=linked, read=len(small) + len(large))
+
+
+def _keep_large(
+    blobs: Blobs, found: Sequence[Found], indices: list[int], digests: list[str], hashes: Hashes, *, copy: bool,
+    progress: Progress,
+) -> int:  # fmt: skip
+    """Huge files one after another, each hashed on all cores; the others side by side."""
+    total = sum(found[index].stat.st_size for index in indices)
+    done = linked = 0
+    huge = [index for index in indices if found[index].stat.st_size >= LINK_FROM_BYTES]
+    others = [index for index in indices if found[index].stat.st_size < LINK_FROM_BYTES]
+
+    def keep(index: int) -> tuple[int, Kept]:
+        return index, blobs.keep_file(Path(found[index].path), copy=copy)
+
+    def settle(index: int, kept: Kept) -> None:
+        nonlocal done, linked
+        _unchanged(found[index], kept.size)
+        digests[index] = kept.digest
+        # A link's change of mode is a change of the file, so its state is asked for again.
+        hashes.remember(found[index].path, os.stat(found[index].path), bytes.fromhex(kept.digest))  # noqa: PTH116
+        done += kept.size
+        linked += kept.how == "linked"
+        progress("bytes", done, total)
+
+    for index in huge:
+        settle(*keep(index))
+    if len(others) < 2:
+        for index in others:
+            settle(*keep(index))
+    else:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for result in pool.map(keep, others):
+                settle(*result)
+    return linked
+
+
+def _keep_small(
+    blobs: Blobs, found: Sequence[Found], indices: list[int], digests: list[str], hashes: Hashes, *, progress: Progress
+) -> None:
+    if not indices:
+        return
+    paths = [found[index].path for index in indices]
+    packed = packing.pack(
+        paths,
+        blobs.packs.folder,
+        blobs.packs.spots().keys(),
+        progress=lambda done: progress("files", min(done, len(paths)), len(paths)),
+    )
+    bad = [(found[index], each.problem) for index, each in zip(indices, packed, strict=True) if each.problem]
+    if bad:
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        raise invalid(f"cannot be read: {bad[0][1]}{more}", where=bad[0][0].path, fix="mend permissions")
+    for index, each in zip(indices, packed, strict=True):
+        _unchanged(found[index], each.size)
+        digests[index] = each.digest.hex()
+        hashes.remember(found[index].path, found[index].stat, each.digest)
+
+
+def _unchanged(each: Found, size: int) -> None:
+    if size != each.stat.st_size:
+        raise invalid("the file changed while it was read", where=each.path, fix="try again when it is still")
+
+
+def _listed(paths: Sequence[Path]) -> list[Found]:
+    """Files given one by one, or by a glob; folders among them are passed over."""
+    kept = [path for path in paths if not path.is_dir()] if len(paths) > 1 else list(paths)
+    for path in kept:
+        if not path.exists():
+            raise not_found("there is no such file", where=str(path))
+        if not path.is_file():
+            raise invalid("this is no file: a device, a pipe or a socket", where=str(path))
+    if not kept:
+        return []
+    parents = [path.absolute().parent for path in kept]
+    root = os.path.commonpath(parents)
+    return [
+        Found(str(path.absolute()), str(path.absolute().relative_to(root).as_posix()), _stat(path)) for path in kept
+    ]
+
+
+def _walk(root: str, below: str) -> Iterator[Found]:
+    folder = os.path.join(root, below) if below else root  # noqa: PTH118 - 20,000 of them, and Path is slow
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as problem:
+        raise invalid(f"the folder cannot be read: {problem.strerror}", where=folder) from None
+    for entry in entries:
+        name = f"{below}/{entry.name}" if below else entry.name
+        if entry.name in SKIPPED:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(root, name)
+            continue
+        state = entry.stat(follow_symlinks=False)
+        if stat.S_ISREG(state.st_mode):
+            yield Found(entry.path, name, state)
+        elif stat.S_ISLNK(state.st_mode):
+            yield _follow(root, entry.path, name)
+        else:
+            raise invalid("this is no file: a device, a pipe or a socket", where=entry.path, fix="take it away")
+
+
+def _follow(root: str, path: str, name: str) -> Found:
+    """A link's file, when it lies in the same folder: what lies elsewhere was not meant, or is somebody's trick."""
+    target = os.path.realpath(path)
+    if os.path.commonpath([root, target]) != root:
+        raise invalid("a link leads out of the folder", where=path, fix=f"put the file there instead of {target}")
+    if not os.path.isfile(target):  # noqa: PTH113 - strings throughout
+        raise invalid("a link leads to no file", where=path, fix="take it away, or link to a file")
+    return Found(target, name, _stat(Path(target)))
+
+
+def _stat(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as problem:
+        raise invalid(f"cannot be read: {problem.strerror}", where=str(path)) from None
+
+
+def contained(name: str) -> str:
+    """A file's name in a manifest, when it stays inside the folder it is restored to.
+
+    Raises:
+        Fault: refused when it does not.
+    """
+    parts = name.split("/")
+    if not name or "\0" in name or "\\" in name or any(part in {"", ".", ".."} for part in parts):
+        raise _escapes(name)
+    return name
+
+
+def _escapes(name: str) -> Fault:
+    return invalid("a file's name in the manifest leads out of the snapshot", where=repr(name[:200]))
