@@ -121,7 +121,8 @@ class Batcher:
         checked = [self._check(job) for job in jobs]
         good = [columns for columns in checked if isinstance(columns, list)]
         scored = iter(self._score(good))
-        return [next(scored) if isinstance(columns, list) else columns for columns in checked]
+        found = [next(scored) if isinstance(columns, list) else columns for columns in checked]
+        return [_as_sent(job, outcome) for job, outcome in zip(jobs, found, strict=True)]
 
     def _check(self, job: _Job) -> list[Sequence[Any]] | BaseException:
         try:
@@ -166,13 +167,23 @@ class Batcher:
                 start = middle
             except Exception as smaller:
                 end, problem = middle, smaller
-        said = str(problem)[:PROBLEM_CHARACTERS_MAX]
-        return invalid(
-            f"the model cannot answer for this row: {said}",
-            where=f"row {start}",
-            fix="send values such as it was trained on",
-            detail={"row": start, "by": "model"},
-        )
+        return _refusal(start, str(problem)[:PROBLEM_CHARACTERS_MAX])
+
+
+def _refusal(row: int, said: str) -> Fault:
+    return invalid(
+        f"the model cannot answer for this row: {said}",
+        where=f"row {row}",
+        fix="send values such as it was trained on",
+        detail={"row": row, "by": "model", "said": said},
+    )
+
+
+def _as_sent(job: _Job, outcome: Scored | BaseException) -> Scored | BaseException:
+    """An outcome that names the row as the client counts."""
+    if job.take is None or not isinstance(outcome, Fault) or outcome.detail.get("by") != "model":
+        return outcome
+    return _refusal(job.take[outcome.detail["row"]], outcome.detail["said"])
 
 
 def _joined(requests: list[list[Sequence[Any]]]) -> list[Sequence[Any]]:

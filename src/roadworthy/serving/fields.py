@@ -61,9 +61,8 @@ def wrong_value(field: Field, row: int, value: Any) -> Fault:
     """The fault of one value that its field does not allow."""
     sent = "null" if value is None else f"{_kind(value)} {show(value)}"
     return invalid(
-        f"{field.name!r} must be {_allowed(field)}, not {sent}",
+        f"must be {_allowed(field)}, not {sent}",
         where=f"row {row}, field {field.name!r}",
-        fix=f"send {_allowed(field)}",
         detail={"field": field.name, "row": row, "allowed": _allowed(field), "sent": show(value)},
     )
 
