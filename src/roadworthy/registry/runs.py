@@ -118,7 +118,7 @@ def finish(store: Store, run_id: str, status: RunStatus, *, error: str | None = 
         run = msgspec.structs.replace(_require(tx, run_id), status=status, ended_at=store.clock.now(), error=error)
         tx.execute(_UPDATE, **_columns(run))
         tx.event = msgspec.structs.replace(tx.event, project=run.project)
-        tx.note(metrics=metrics.digest(tx, run_id), error=_first_line(error))
+        tx.note(metrics=metrics.digest(tx, run_id), error=_kind_of(error))
         return msgspec.structs.replace(run, steps=_steps(tx, run_id))
 
 
@@ -237,5 +237,8 @@ def _text(record: Run | StepRun) -> str:
     return msgspec.json.encode(record, enc_hook=str).decode()
 
 
-def _first_line(text: str | None) -> str:
-    return (text or "").strip().partition("\n")[0][:200]
+def _kind_of(error: str | None) -> str:
+    """The exception's name alone: what it says may quote a row of somebody's data, which the log cannot forget."""
+    last = (error or "").strip().rpartition("\n")[2]
+    found = re.match(r"[A-Za-z_][\w.]*", last)
+    return found[0][:100] if found else ""
