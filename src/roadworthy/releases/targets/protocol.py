@@ -23,22 +23,26 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         name: the target's name in the project file.
         project: the project's name.
+        root: the project's folder.
         home: the `.roadworthy` folder; what the target keeps there lies in `serving/<name>/`.
         settings: `[release.NAME]`.
         serving: `[serving]`.
-        sensitive: columns that may not be written in the clear.
         blobs: where models are read from.
         public: the public key that certificates are checked with.
+        sensitive: columns that may not be written in the clear.
+        salt: gives the key of masked values, as hex digits.
     """
 
     name: str
     project: str
+    root: Path
     home: Path
     settings: Settings
     serving: Serving
     blobs: Blobs
     public: bytes
     sensitive: tuple[str, ...] = ()
+    salt: Callable[[], str] = str
 
     @property
     def folder(self) -> Path:
@@ -54,14 +58,24 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the target counted of one release since its server started: requests, by how they ended."""
+    """What the target counted of one release.
+
+    Args:
+        requests: asked of it.
+        rows: that it answered.
+        errors: requests that failed through its fault.
+        rejected: requests that failed through the client's.
+        in_flight: requests that wait for its answer.
+        latency_p50_ms, latency_p99_ms: of its answers.
+    """
 
     requests: int = 0
+    rows: int = 0
     errors: int = 0
     rejected: int = 0
-    rows: int = 0
-    dropped: int = 0
     in_flight: int = 0
+    latency_p50_ms: float = 0.0
+    latency_p99_ms: float = 0.0
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +108,9 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
         port: of that, 0 when it does not apply.
         servers: every server that runs or should.
         shares: release to share of traffic, as divided now.
+        unrouted: requests that no release could answer.
+        problem: what is wrong with whoever divides the traffic, if something is.
+        detail: more for people: process ids, where the logs are.
     """
 
     url: str = ""
@@ -101,6 +118,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 0
     servers: tuple[Server, ...] = ()
     shares: dict[str, float] = msgspec.field(default_factory=dict)
+    unrouted: int = 0
+    problem: str = ""
     detail: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def server(self, release: str) -> Server | None:
@@ -144,8 +163,13 @@ class Target(Protocol):
 class CanSplitTraffic(Protocol):
     """A target that can give several releases a share each, so that canaries can be released to it."""
 
-    def set_shares(self, shares: Mapping[str, float]) -> None:
-        """Divide the traffic from one moment to the next; shares of started releases that add up to 1."""
+    def set_shares(self, shares: Mapping[str, float], *, live: str) -> None:
+        """Divide the traffic from one moment to the next.
+
+        Args:
+            shares: of started releases, adding up to 1.
+            live: the one that gets what the others, canaries, do not.
+        """
         ...
 
 
@@ -153,7 +177,9 @@ class CanSplitTraffic(Protocol):
 class CanShadow(Protocol):
     """A target that can send a copy of the traffic to a release whose answers nobody sees."""
 
-    def shadow(self, release: str) -> None: ...
+    def shadow(self, release: str) -> None:
+        """Send a started release a copy of all traffic, beside what `set_shares` divides, until it is kept no more."""
+        ...
 
 
 Maker = Callable[[Ground], Target]

@@ -7,7 +7,6 @@ whose starter was killed before it could write the file is found too.
 
 import os
 import signal
-import socket
 import sys
 from collections.abc import Sequence
 from http.client import HTTPConnection, HTTPException
@@ -16,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from roadworthy.nouns.errors import unavailable
+from roadworthy.serving.control import UnixConnection
 from roadworthy.store.clock import SystemClock
 
 # Servers carry no credentials of the control plane.
@@ -23,33 +23,52 @@ KEPT_FROM_SERVERS = ("ROADWORTHY_SIGNING_KEY", "ROADWORTHY_STORE", "PGPASSWORD")
 POLL_S = 0.05
 STOP_PATIENCE_S = 15.0
 LOG_TAIL_BYTES = 4_000
-# What Linux allows for the path of a socket, its final zero included, is 108 bytes.
-SOCKET_PATH_MAX = 100
 _clock = SystemClock()
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
-    """A process as noted: `pid`, `started` (its creation time by the system), its command, and where it logs."""
+    """A process as noted.
+
+    Args:
+        pid: 0 in a note made just before it was started.
+        started: its creation time by the system, seconds since the epoch.
+        command: its command line.
+        log: the file that takes its output.
+        about: what it serves.
+    """
 
     pid: int
     started: float
-    command: tuple[str, ...]
+    command: tuple[str, ...] = ()
     log: str = ""
+    about: str = ""
+
+    def option(self, name: str) -> str:
+        """The word after `name` on its command line; empty without one."""
+        words = self.command
+        return words[words.index(name) + 1] if name in words[:-1] else ""
 
 
-def start(folder: Path, name: str, arguments: Sequence[str], *, log: Path) -> Process:
+def start(folder: Path, name: str, arguments: Sequence[str], *, log: Path, about: str = "", path: str = "") -> Process:
     """Start `python -m …` detached from this process, its output going to a file, and note it.
 
     Args:
         folder: where `<name>.json` is written.
         arguments: module and arguments, as after `python -m`.
         log: appended to.
+        about: what it serves, kept in the note.
+        path: a folder whose modules it may import beside installed ones.
     """
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # -P: modules that happen to lie in the current folder are not the server's.
     command = (sys.executable, "-P", "-m", *arguments)
+    # Noted before it is started: whoever is killed between the two leaves a note that leads to it.
+    note = Process(pid=0, started=0.0, command=command, log=str(log), about=about)
+    _note(folder / f"{name}.json", note)
     environment = {k: v for k, v in os.environ.items() if k not in KEPT_FROM_SERVERS} | {"PYTHONUNBUFFERED": "1"}
+    if path:
+        environment["PYTHONPATH"] = path
     try:
         pid = os.posix_spawn(
             sys.executable,
@@ -64,7 +83,7 @@ def start(folder: Path, name: str, arguments: Sequence[str], *, log: Path) -> Pr
         )
     except OSError as problem:
         raise unavailable(f"a server process cannot be started: {problem.strerror}", where=name) from None
-    process = Process(pid=pid, started=_started(pid) or 0.0, command=command, log=str(log))
+    process = msgspec.structs.replace(note, pid=pid, started=_started(pid) or 0.0)
     _note(folder / f"{name}.json", process)
     return process
 
@@ -74,10 +93,11 @@ def find(folder: Path, name: str, mark: str) -> Process | None:
     noted = noted_as(folder, name)
     if noted is not None and alive(noted):
         return noted
-    for process in marked(mark):
-        _note(folder / f"{name}.json", process)
-        return process
-    return None
+    found = next(iter(marked(mark)), None)
+    if found is not None:
+        found = msgspec.structs.replace(found, log=noted.log, about=noted.about) if noted else found
+        _note(folder / f"{name}.json", found)
+    return found
 
 
 def noted_as(folder: Path, name: str) -> Process | None:
@@ -114,9 +134,23 @@ def marked(mark: str) -> list[Process]:
     return found
 
 
+def listener(port: int) -> str:
+    """Who listens on a port, for a message: ` by process 12 (python …)`, or nothing when that cannot be seen."""
+    import psutil
+
+    try:
+        found = [
+            c.pid for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr.port == port
+        ]
+        pid = next((pid for pid in found if pid), None)
+        return f" by process {pid} ({' '.join(psutil.Process(pid).cmdline())[:120]})" if pid else ""
+    except (psutil.Error, OSError):
+        return ""
+
+
 def alive(process: Process) -> bool:
     """Whether this very process still runs (not another that got its id)."""
-    started = _started(process.pid)
+    started = _started(process.pid) if process.pid else None
     return started is not None and (not process.started or abs(started - process.started) < 1.0)
 
 
@@ -166,8 +200,10 @@ def ask(address: Path | int, path: str, *, timeout_s: float = 5.0) -> tuple[int,
     Raises:
         OSError, HTTPException: when nobody answers, or not in HTTP.
     """
-    connection = _Unix(address, timeout_s) if isinstance(address, Path) else HTTPConnection("127.0.0.1", address,
-                                                                                          timeout=timeout_s)  # fmt: skip
+    if isinstance(address, Path):
+        connection: HTTPConnection = UnixConnection(address, timeout_s=timeout_s)
+    else:
+        connection = HTTPConnection("127.0.0.1", address, timeout=timeout_s)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -186,19 +222,6 @@ def tail(process: Process) -> str:
     except OSError:
         return "(nothing)"
     return "\n".join(text.splitlines()[-12:]) or "(nothing)"
-
-
-class _Unix(HTTPConnection):
-    """HTTP over a socket in the file system."""
-
-    def __init__(self, path: Path, timeout_s: float) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
 
 
 def _started(pid: int) -> float | None:

@@ -1,0 +1,113 @@
+"""What is where: each target's releases as recorded, beside what the target itself says. Called by `rw status`."""
+
+from typing import Any
+
+import msgspec
+
+from roadworthy.nouns.model import FieldType, Model
+from roadworthy.nouns.project import Place
+from roadworthy.nouns.release import Release
+from roadworthy.registry import models
+from roadworthy.releases import grounds, releases
+from roadworthy.releases.targets.protocol import Counts, Observed
+from roadworthy.serving import inference_rows
+from roadworthy.store.store import Store
+
+EXAMPLES: dict[FieldType, Any] = {
+    "integer": 1, "number": 1.0, "string": "text", "boolean": True, "datetime": "2024-01-31T12:00:00",
+}  # fmt: skip
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """One release on a target.
+
+    Args:
+        release, model, status, share: as recorded.
+        given: the share that the target gives it.
+        health: `up`, `down`, or `stopped` (by hand).
+        counts: what the target counted since its router started.
+        reason: why it is in this status.
+        since: when this status or stage began, seconds since the epoch, by the project's clock.
+    """
+
+    release: str
+    model: str
+    status: str
+    share: float
+    given: float
+    health: str
+    counts: Counts
+    reason: str
+    since: float
+    pid: int | None = None
+
+
+class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One target.
+
+    Args:
+        url: where rows are sent to, empty when nothing listens.
+        healthy: whether all that should run does.
+        rows_dropped: rows answered that the inference log lost.
+        unrouted: requests that nothing could answer.
+        example: a request as a shell command.
+        advice: what to do, where something is wrong.
+    """
+
+    target: str
+    url: str
+    healthy: bool
+    versions: tuple[Version, ...]
+    rows_dropped: int = 0
+    unrouted: int = 0
+    logs: str = ""
+    example: str = ""
+    advice: str = ""
+
+
+def look(store: Store, place: Place, target: str) -> TargetStatus:
+    """A target as recorded and as found; nothing is changed."""
+    observed = grounds.open_target(store, place, target).observe()
+    road = releases.road(store, place.project.name, target)
+    versions = tuple(_version(release, observed) for release in road.all)
+    stopped = bool(versions) and all(version.health == "stopped" for version in versions)
+    healthy = all(version.health != "down" for version in versions) and (observed.up or stopped or not versions)
+    advice = ""
+    if not healthy:
+        advice = f"rw release --up --to {target} brings back what should run"
+    elif stopped:
+        advice = f"stopped by hand; rw release --up --to {target} brings it back"
+    elif not versions:
+        advice = f"nothing is released here yet: rw release --to {target}"
+    example = ""
+    if observed.url and road.live is not None:
+        example = curl(observed.url, models.get(store, road.live.model), place)
+    return TargetStatus(
+        target=target, url=observed.url, healthy=healthy, versions=versions, unrouted=observed.unrouted,
+        rows_dropped=inference_rows.dropped(store.home, target), logs=str(observed.detail.get("logs", "")),
+        example=example, advice=observed.problem or advice,
+    )  # fmt: skip
+
+
+def curl(url: str, model: Model, place: Place) -> str:
+    """A request with made-up values, as a shell command."""
+    row = {field.name: EXAMPLES[field.type] for field in model.signature.inputs}
+    serving = place.project.serving
+    for extra in (serving.entity, serving.key):
+        if extra and extra not in row:
+            row[extra] = "text"
+    body = msgspec.json.encode({"dataframe_records": [row]}).decode()
+    quoted = body.replace("'", "'\\''")
+    return f"curl -s {url}/invocations -H 'content-type: application/json' -d '{quoted}'"
+
+
+def _version(release: Release, observed: Observed) -> Version:
+    server = observed.server(release.id)
+    up = server is not None and server.state == "up"
+    return Version(
+        release=release.id, model=release.model, status=release.status, share=release.share,
+        given=observed.shares.get(release.id, 0.0),
+        health="stopped" if release.stopped else "up" if up else "down",
+        counts=server.counts if server else Counts(), reason=release.reason, since=release.stage_since,
+        pid=server.pid if server else None,
+    )  # fmt: skip
