@@ -209,8 +209,8 @@ def read(store: Store, snapshot: Snapshot, as_type: Any) -> Any:
     if table.kind == "parquet" and len(table.paths) == 1:
         with table_files.faults(table):
             return parquet.open_table(table.paths[0], wanted)
-    with table_files.faults(table):
-        arrow = table_files.connect().execute(f"SELECT * FROM {table_files.scan(table)}").to_arrow_table()
+    with table_files.connect() as connection, table_files.faults(table):
+        arrow = connection.sql(f"SELECT * FROM {table_files.scan(table)}").to_arrow_table()
     return arrow if wanted == "pyarrow.Table" else arrow.to_pandas(date_as_object=False)
 
 
@@ -291,8 +291,8 @@ def _describe(
             return kind, None, columns
         counted = msgspec.structs.replace(table, columns=columns if kind == "csv" else ())
         with table_files.faults(counted):
-            row = connection.execute(f"SELECT count(*) FROM {table_files.scan(counted)}").fetchone()
-    return kind, int(row[0]), columns
+            [[rows]] = connection.execute(f"SELECT count(*) FROM {table_files.scan(counted)}").fetchall()
+    return kind, int(rows), columns
 
 
 def _newest(store: Store, name: str, project: str) -> Snapshot | None:
