@@ -86,7 +86,9 @@ def test_issuing_is_an_event_and_changes_no_alias(any_store):
     assert event.detail["passed"] is False
     assert event.detail["refused"] == ["metrics.auc >= 0.66"]
     assert certificate.listing(store) == [issued]
-    assert certificate.listing(store, "other@1") == []
+    assert certificate.listing(store, "other@1") == certificate.listing(store, "lat") == []
+    assert certificate.listing(store, "late") == certificate.listing(store, "late@1") == [issued]
+    assert certificate.find(store, issued.id[:8]) == issued.id
     assert certificate.latest(store, "late@1") == issued
 
 

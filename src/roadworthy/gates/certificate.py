@@ -5,6 +5,7 @@ them. Nothing here believes the index: whoever asks for a certificate gets what 
 docs/certificate.md specifies the predicate.
 """
 
+import contextlib
 import datetime as dt
 import hashlib
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from roadworthy.nouns.event import Event
 from roadworthy.nouns.evidence import Evidence
 from roadworthy.nouns.model import Model
 from roadworthy.nouns.rule import Outcome, refusals
+from roadworthy.registry import models
 from roadworthy.store.blobs import Blobs, digest_of
 from roadworthy.store.keys import key_id
 from roadworthy.store.store import Store
@@ -37,7 +39,8 @@ ON CONFLICT (id) DO NOTHING
 _OF_MODEL = "SELECT id FROM certificates WHERE model = :model ORDER BY issued_at DESC, id LIMIT :limit"
 _BY_PREFIX = "SELECT id FROM certificates WHERE id LIKE :prefix ORDER BY id LIMIT 2"
 _LISTING = """
-SELECT record FROM certificates WHERE (CAST(:model AS TEXT) = '' OR model = :model)
+SELECT record FROM certificates
+WHERE (CAST(:model AS TEXT) = '' OR model = :model OR SUBSTR(model, 1, :length) = :any_version)
 ORDER BY issued_at DESC, id LIMIT :limit
 """
 
@@ -107,7 +110,7 @@ def issue(store: Store, evidence: Evidence, outcomes: Sequence[Outcome], *, proj
             evidence=evidence,
         ),
     )
-    envelope = dsse.sign(msgspec.json.encode(statement, order="deterministic"), PAYLOAD, store.keys)
+    envelope = dsse.sign(msgspec.json.encode(statement), PAYLOAD, store.keys)
     made = _record(envelope, statement, store.keys.key_id())
     store.blobs.put(envelope)
     event = Event(
@@ -215,14 +218,15 @@ def latest(store: Store, model_id: str) -> Certificate | None:
 
 
 def listing(store: Store, model_id: str = "", *, limit: int = 50) -> list[Certificate]:
-    """Certificates from the index, newest first, of one version if named; not verified."""
+    """Certificates from the index, newest first, of one version (`name@3`) or one name if given; not verified."""
+    start = f"{model_id}@"
     with store.read() as reader:
-        rows = reader.rows(_LISTING, model=model_id, limit=limit)
+        rows = reader.rows(_LISTING, model=model_id, length=len(start), any_version=start, limit=limit)
     return [msgspec.json.decode(row[0], type=Certificate) for row in rows]
 
 
 def find(store: Store, ref: str) -> str:
-    """The id of a certificate by id, unique beginning of an id (6 or more digits), or model version (its newest).
+    """The id of a certificate by id, unique beginning of an id (6 or more digits), or model reference (its newest).
 
     Raises:
         Fault: not found, or more than one.
@@ -237,6 +241,10 @@ def find(store: Store, ref: str) -> str:
             return str(rows[0][0])
         if rows:
             raise not_found("more than one certificate begins so", where=ref, fix="give more digits")
+    with contextlib.suppress(Fault):
+        ids = _ids(store, models.get(store, ref).id)
+        if ids:
+            return ids[0]
     raise not_found("no such certificate", where=ref[:200], fix="`rw certificate list` shows those there are")
 
 

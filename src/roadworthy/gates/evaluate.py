@@ -218,14 +218,13 @@ def _data(store: Store, place: Place, run: Run | None) -> dict[str, Any]:
         except Fault:
             return facts  # what is gone cannot be checked: `data.contract` is then not measured
         findings = quality.check(store, snapshot, data.contract, sensitive=masked)
-        of_set = {
+        of_set: dict[str, int] = {
             "failed": sum(not f.passed and f.level == "error" for f in findings),
             "warned": sum(not f.passed and f.level == "warn" for f in findings),
             "checked": len(findings),
-            "broken": [f.rule for f in findings if not f.passed],
         }
-        facts[name] = of_set
-        totals = {key: totals[key] + int(of_set[key]) for key in totals}
+        facts[name] = {**of_set, "broken": [f.rule for f in findings if not f.passed]}
+        totals = {key: totals[key] + of_set[key] for key in totals}
     return {**facts, "contract": totals}
 
 

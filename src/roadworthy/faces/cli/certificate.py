@@ -36,7 +36,7 @@ def command() -> None:
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many, newest first.")
 @output.json_option
 def listed(model: str, *, limit: int, as_json: bool) -> None:
-    """List certificates, newest first; of one version (NAME@3) if given."""
+    """List certificates, newest first; of one model (NAME) or version (NAME@3) if given."""
     with open_anywhere() as store:
         found = certificate.listing(store, model, limit=limit)
     if as_json:
@@ -52,7 +52,7 @@ def listed(model: str, *, limit: int, as_json: bool) -> None:
 @click.argument("which")
 @output.json_option
 def show(which: str, *, as_json: bool) -> None:
-    """Show a certificate: WHICH is a model version (its newest) or the beginning of an id.
+    """Show a certificate: WHICH is a model or version (its newest certificate) or the beginning of an id.
 
     Its signature is verified first.
     """
