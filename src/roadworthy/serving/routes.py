@@ -51,12 +51,14 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         routes: in any order.
         entity: column that names whom a row is about; None routes by the request.
         salt: keys the hash of entities; the canary's release when empty, so that not always the same are asked first.
+        max_body_mb: largest body in MiB; the router's own limit when 0.
     """
 
     target: str = "local"
     routes: Annotated[tuple[Route, ...], Meta(max_length=ROUTES_MAX)] = ()
     entity: str | None = None
     salt: str = ""
+    max_body_mb: Annotated[int, Meta(ge=0, le=1024)] = 0
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -85,13 +87,23 @@ def read_state(path: Path) -> State:
     try:
         with path.open("rb") as file:
             content = file.read(STATE_BYTES_MAX + 1)
-        if len(content) > STATE_BYTES_MAX:
-            raise invalid("the state file is too large", where=str(path))
-        return msgspec.json.decode(content, type=State)
+        return parse_state(content)
     except OSError as problem:
         raise invalid(f"the state file cannot be read: {problem.strerror}", where=str(path)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-        raise invalid(f"the state file is not a state: {problem}", where=str(path)) from None
+
+
+def parse_state(content: bytes) -> State:
+    """The content of a state file.
+
+    Raises:
+        Fault: invalid, when it is no state.
+    """
+    if len(content) > STATE_BYTES_MAX:
+        raise invalid("the state file is too large", fix=f"write at most {STATE_BYTES_MAX} bytes")
+    try:
+        return msgspec.json.decode(content, type=State)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise invalid(f"the state file is not a state: {problem}") from None
 
 
 def write_state(path: Path, state: State) -> None:

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from roadworthy.nouns.errors import HTTP_INTERNAL, HTTP_STATUS, Code, Fault
+from roadworthy.nouns.errors import HTTP_INTERNAL, HTTP_STATUS, Code, Fault, unavailable
 from roadworthy.serving.protocols import JSON, UnsupportedType
 from roadworthy.store.clock import RandomIds
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-TEXT = "text/plain; charset=utf-8"
+BUFFERED_BYTES_MAX = 512 << 20  # of all bodies in memory at once
 
 # MLflow's names for what went wrong, by status.
 _ERROR_CODES = {
@@ -105,6 +105,7 @@ class Application:
     ) -> None:
         self.routes = routes
         self.body_bytes_max = body_bytes_max
+        self._buffered = 0
         self.names = None if names is None else frozenset(name.lower() for name in names)
         self._startup = startup
         self._shutdown = shutdown
@@ -143,8 +144,13 @@ class Application:
                 return error(405, f"{scope['method'][:20]} is not allowed here", fix=f"use {allowed}")._replace(
                     headers=((b"allow", allowed.encode()),)
                 )
-            body = await _read(headers, receive, self.body_bytes_max)
-            return await handler(Request(scope["method"], scope["path"], headers, body, request_id))
+            chunks: list[bytes] = []
+            try:
+                await self._read(headers, receive, chunks)
+                body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                return await handler(Request(scope["method"], scope["path"], headers, body, request_id))
+            finally:
+                self._buffered -= sum(map(len, chunks))
         except TooLarge:
             mib = self.body_bytes_max / (1 << 20)
             return error(413, f"the body is over {mib:g} MiB", fix="send fewer rows at a time", close=True)
@@ -168,6 +174,26 @@ class Application:
         if origin and _hostname(origin.rpartition("://")[2]) not in self.names:
             return error(403, "requests from pages of other origins are refused")
         return None
+
+    async def _read(self, headers: Headers, receive: Any, chunks: list[bytes]) -> None:
+        """A request's body; all bodies together may not fill the memory."""
+        length = headers.get(b"content-length")
+        if length.isdigit() and int(length) > self.body_bytes_max:
+            raise TooLarge
+        size = 0
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            self._buffered += len(chunks[-1])
+            if size > self.body_bytes_max:
+                raise TooLarge
+            if BUFFERED_BYTES_MAX < self._buffered != size:  # one alone may always come
+                raise unavailable("too many large requests at once", fix="try again in a second")
+            more = message.get("more_body", False)
 
     async def _live(self, receive: Any, send: Any) -> None:
         while True:
@@ -216,25 +242,6 @@ def no_encoding(headers: Headers) -> None:
     """
     if headers.get(b"content-encoding").strip().lower() not in ("", "identity"):
         raise UnsupportedType("compressed bodies are not read; send the body as it is")
-
-
-async def _read(headers: Headers, receive: Any, limit: int) -> bytes:
-    length = headers.get(b"content-length")
-    if length.isdigit() and int(length) > limit:
-        raise TooLarge
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Gone
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise TooLarge
-        chunks.append(chunk)
-        if not message.get("more_body"):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 async def _send(send: Any, reply: Reply, request_id: str, *, head_only: bool) -> None:
