@@ -39,6 +39,7 @@ BUFFER_ROWS_MAX = 200_000
 FLUSH_ROWS = 20_000
 FILES_MAX = 64  # a writer's small files of one day are made one when there are more
 UPKEEP_S = 600.0
+JOINED = ("label", "_label_at")  # columns that readers add
 RESERVED = ("_model", "_request", "_row", "_at", "_served_at", "_key", "_entity", "_score", "_latency_ms", "_route")
 _log = logging.getLogger("roadworthy.serving")
 
@@ -255,8 +256,12 @@ def check_names(model: Model) -> None:
         Fault: invalid, naming the feature.
     """
     for field in model.signature.inputs:
-        if field.name in RESERVED:
-            raise invalid(f"a feature cannot be called {field.name!r}: the inference log is", where=model.id)
+        if field.name in (*RESERVED, *JOINED):
+            raise invalid(
+                f"a feature cannot be called {field.name!r}: a column of the inference log is",
+                where=model.id,
+                fix="rename the column in the step that makes the features",
+            )
 
 
 def write_table(table: Any, path: Path) -> None:
