@@ -47,3 +47,11 @@ def test_what_a_killed_process_held_is_free_at_once(store: Store) -> None:
     worker.join(60)
     assert worker.exitcode == -signal.SIGKILL
     assert locks.take(store, "run", now=1.0)
+
+
+def test_who_holds_a_lease(store):
+    assert locks.holder(store, "a", now=100.0) == ""
+    with locks.held(store, "a", now=100.0, lease_s=10.0):
+        assert locks.holder(store, "a", now=105.0).endswith(f":{os.getpid()}")
+        assert locks.holder(store, "a", now=111.0) == ""
+    assert locks.holder(store, "a", now=105.0) == ""

@@ -17,21 +17,24 @@ import msgspec
 from roadworthy.data.sensitive import sensitive_columns
 from roadworthy.gates import expression, rules
 from roadworthy.gates.measures import drift
+from roadworthy.nouns.errors import invalid
 from roadworthy.nouns.event import Event
 from roadworthy.nouns.model import Model
 from roadworthy.nouns.monitor import Alert, Window
-from roadworthy.nouns.project import MonitorSpec, Place, seconds
+from roadworthy.nouns.project import Duration, MonitorSpec, Place, seconds
 from roadworthy.nouns.project import rules as written
 from roadworthy.nouns.rule import Rule, refusals
 from roadworthy.operate import alerts, served, window_facts, windows
 from roadworthy.operate.windows import Grid
 from roadworthy.registry import models
+from roadworthy.releases import grounds
 from roadworthy.store.store import Store
 
 # Rows and labels that come in later than this after their window's end leave it as it was judged.
 LATE_S_MAX = 180 * windows.DAY_S
 # After a long sleep only so many windows per monitor are caught up with, the newest.
 CATCH_UP_MAX = 2_000
+LOOK_MAX = 24
 
 Progress = Callable[[str], None]
 
@@ -44,6 +47,7 @@ class _Due(msgspec.Struct, frozen=True, kw_only=True):
     start: float
     end: float
     rows: int
+    labelled: int
     total: int
     before: int | None
 
@@ -77,9 +81,38 @@ def watch(store: Store, place: Place, *, until: float | None = None, progress: P
     return judged
 
 
+def look(store: Store, place: Place, length: str, *, most: int = LOOK_MAX) -> list[Window]:
+    """Ask every monitor about windows of another length, without keeping what is found.
+
+    Args:
+        length: a duration, such as `7d`.
+        most: windows per monitor, the newest.
+
+    Raises:
+        Fault: invalid when the length is no duration, or a rule names what no monitor measures.
+    """
+    try:
+        width = seconds(msgspec.convert(length, Duration))
+    except msgspec.ValidationError:
+        raise invalid(f"{length!r} is no length of a window", fix="write it such as 15m, 24h or 7d") from None
+    now = store.clock.now()
+    first = served.first_at(store.home, grounds.default(place))
+    if first is None or width <= 0:
+        return []
+    grid = windows.grid(first, width)
+    found: list[Window] = []
+    for name, spec in place.project.monitor.items():
+        for rule in written(spec.rules):
+            rules.check(rule, known=window_facts.KNOWN)
+        ended = grid.complete(now)
+        due = _of_grid(store, place, name, grid, begin=max(ended - most, 0), end=ended)
+        found += [_weighed(store, place, spec, one, now) for one in due]
+    return found
+
+
 def _due(store: Store, place: Place, name: str, spec: MonitorSpec, now: float) -> Iterator[_Due]:
     """The windows of one monitor to be judged now, in order of time."""
-    project, home, target = place.project, store.home, place.project.operate.target
+    project, home, target = place.project, store.home, grounds.default(place)
     width = seconds(spec.window)
     known = {
         (w.start, w.model): w
@@ -98,36 +131,42 @@ def _due(store: Store, place: Place, name: str, spec: MonitorSpec, now: float) -
     newest = max((start for start, _ in known), default=None)
     since = grid.anchor if newest is None else min(newest, now - LATE_S_MAX)
     begin = max(grid.index(since), 0, ended - CATCH_UP_MAX)
-    # The window before the first one is asked for too: the first is compared with it.
-    found = served.tallies(home, target, grid, grid.start(max(begin - 1, 0)), grid.start(ended))
-    totals: dict[int, int] = {}
-    for tally in found:
-        totals[tally.k] = totals.get(tally.k, 0) + tally.rows
     model = next((w.model for w in reversed(known.values()) if w.start < grid.start(begin)), "")
-    for k in range(begin, ended):
-        mine = [tally for tally in found if tally.k == k]
+    for due in _of_grid(store, place, name, grid, begin=begin, end=ended, model=model):
+        seen = known.get((due.start, due.model))
+        if seen is None or (seen.rows, seen.labelled) != (due.rows, due.labelled):
+            yield due
+
+
+def _of_grid(
+    store: Store, place: Place, name: str, grid: Grid, *, begin: int, end: int, model: str = ""
+) -> Iterator[_Due]:
+    """Every window of a stretch of a grid; one in which nothing was served is of the `model` that was last heard."""
+    # The window before the first one is asked for too: the first is compared with it.
+    found = served.tallies(store.home, grounds.default(place), grid, grid.start(max(begin - 1, 0)), grid.start(end))
+    by_window: dict[int, list[served.Tally]] = {}
+    for tally in found:
+        by_window.setdefault(tally.k, []).append(tally)
+    for k in range(begin, end):
+        mine = by_window.get(k, [])
         model = mine[-1].model if mine else model
-        # Silence is a window too: of the model that was last heard.
         for tally in mine or ([served.Tally(k, model, 0, 0)] if model else []):
-            seen = known.get((grid.start(k), tally.model))
-            if seen is None or (seen.rows, seen.labelled) != (tally.rows, tally.labelled):
-                yield _Due(
-                    monitor=name,
-                    model=tally.model,
-                    start=grid.start(k),
-                    end=grid.end(k),
-                    rows=tally.rows,
-                    total=totals.get(k, 0),
-                    before=totals.get(k - 1, 0) if k > 0 else None,
-                )
+            yield _Due(
+                monitor=name,
+                model=tally.model,
+                start=grid.start(k),
+                end=grid.end(k),
+                rows=tally.rows,
+                labelled=tally.labelled,
+                total=sum(t.rows for t in mine),
+                before=sum(t.rows for t in by_window.get(k - 1, [])) if k > 0 else None,
+            )
 
 
 def _judge(store: Store, place: Place, spec: MonitorSpec, due: _Due, now: float) -> tuple[Window, tuple[Alert, ...]]:
-    """Measure one window, judge the monitor's rules over it, store both with the event; the alerts that changed."""
+    """Judge one window and store it with the event; the alerts that changed."""
     project = place.project
-    window = _measured(store, place, spec, due, now)
-    waiting, ready = _sorted_out(written(spec.rules), window, spec.min_rows)
-    window = msgspec.structs.replace(window, outcomes=rules.judge(ready, window.facts), waiting=waiting)
+    window = _weighed(store, place, spec, due, now)
     broken = refusals(window.outcomes)
     event = Event(
         kind="window.judged",
@@ -149,8 +188,15 @@ def _judge(store: Store, place: Place, spec: MonitorSpec, due: _Due, now: float)
     return window, changed
 
 
+def _weighed(store: Store, place: Place, spec: MonitorSpec, due: _Due, now: float) -> Window:
+    """What is measured of one window, and what the monitor's rules come to over it."""
+    window = _measured(store, place, spec, due, now)
+    waiting, ready = _sorted_out(written(spec.rules), window, spec.min_rows)
+    return msgspec.structs.replace(window, outcomes=rules.judge(ready, window.facts), waiting=waiting)
+
+
 def _measured(store: Store, place: Place, spec: MonitorSpec, due: _Due, now: float) -> Window:
-    home, target = store.home, place.project.operate.target
+    home, target = store.home, grounds.default(place)
     volume: dict[str, float] = {"rows": due.rows, "total": due.total}
     if due.before:
         volume["change"] = due.total / due.before - 1.0

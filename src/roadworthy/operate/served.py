@@ -66,6 +66,29 @@ def rows(home: Path, target: str, start: float, end: float, model: str = "") -> 
         return connection.execute(f"SELECT * FROM served {where}", [start, end, model, model]).df()
 
 
+def scores(home: Path, target: str, start: float, end: float) -> "pd.DataFrame":
+    """Version, score and label of every row served between two moments: as `rows`, without the features."""
+    import pandas as pd
+
+    with _connected(home, target) as connection:
+        if connection is None:
+            return pd.DataFrame({"_model": [], "_score": [], "label": []})
+        where = "WHERE _at >= ? AND _at < ? ORDER BY _at"
+        return connection.execute(f"SELECT _model, _score, label FROM served {where}", [start, end]).df()
+
+
+def count(home: Path, target: str, prefix: str) -> int:
+    """How many rows are in the log of requests whose id begins so."""
+    found = _query(home, target, "SELECT count(*) FROM log WHERE starts_with(_request, ?)", [prefix])
+    return int(found[0][0]) if found else 0
+
+
+def places(home: Path, target: str, prefix: str) -> list[tuple[str, int]]:
+    """Request id and place in the request of every such row."""
+    found = _query(home, target, "SELECT _request, _row FROM log WHERE starts_with(_request, ?)", [prefix])
+    return [(str(request), int(row)) for request, row in found]
+
+
 def _query(home: Path, target: str, sql: str, params: list[Any]) -> list[tuple[Any, ...]]:
     with _connected(home, target) as connection:
         return connection.execute(sql, params).fetchall() if connection is not None else []

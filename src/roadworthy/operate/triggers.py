@@ -64,16 +64,16 @@ def decide(known: Situation) -> Decision:
     """
     if known.coming:
         return Decision(do="stay", reason=f"{known.coming} is on its way")
-    breaches = [window for window in known.windows if _asks(known, window)]
+    breaches = [window for window in known.windows if _asks(known, window)] if known.live else []
     if not known.live:
-        reason, answers = "nothing is live", ()
+        reason = "nothing is live"
     elif breaches:
         reason = "; ".join(dict.fromkeys(f"{w.monitor}: {broken_rules(w)}" for w in breaches))
-        answers = tuple(key(window) for window in breaches)
     elif known.new_data:
-        reason, answers = known.new_data, ()
+        reason = known.new_data
     else:
         return Decision(do="stay")
+    answers = tuple(key(window) for window in breaches)
     cool = known.retrained_at + known.cooldown_s if known.retrained_at is not None else known.now
     if known.now < cool:
         return Decision(do="wait", reason=reason, until=cool)

@@ -47,6 +47,17 @@ def take(store: Store, name: str, *, now: float, lease_s: float = LEASE_S) -> st
     return token
 
 
+def holder(store: Store, name: str, *, now: float) -> str:
+    """Which process holds a lease, as `host:pid`; empty when none does.
+
+    Args:
+        now: real time in seconds.
+    """
+    with store.read() as reader:
+        row = reader.row(_HOLDER, name=name)
+    return "" if row is None or float(row[1]) < now or _is_gone(str(row[0])) else str(row[0])
+
+
 def renew(store: Store, name: str, token: str, *, now: float, lease_s: float = LEASE_S) -> bool:
     """Extend a lease; False when it was lost."""
     with store.append() as tx:
