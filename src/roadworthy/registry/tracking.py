@@ -54,7 +54,7 @@ class ActiveRun:
         self.forked = False
         self._store = store
         self._script = surroundings.script()
-        self._pid = os.getpid()
+        self._owner = self._pid = os.getpid()
         self._lock = threading.RLock()
         self._points: list[MetricPoint] = []
         self._timer: threading.Timer | None = None
@@ -108,6 +108,8 @@ class ActiveRun:
             store = self.store
             self.flush()
             run = runs.get(store, self.id)
+            if self._owner != os.getpid():
+                return run  # a forked child must not end its parent's run
             code = surroundings.code(store.blobs, self.root, self._script)
             if code != run.code:
                 runs.update(store, msgspec.structs.replace(run, code=code))
@@ -335,11 +337,10 @@ def _finish_all() -> None:
     """When the process ends: what is still running has finished, or failed if an error ended the process."""
     error = None if _is_interactive() else getattr(sys, "last_value", None)
     for active in reversed(list(_stack)):
-        if active._pid == os.getpid():  # noqa: SLF001 - a forked child must not end its parent's run
-            try:
-                active.finish(*_end(error))
-            except Fault as problem:
-                sys.stderr.write(f"rw: run {active.id[:12]} could not be finished: {problem}\n")
+        try:
+            active.finish(*_end(error))
+        except Fault as problem:
+            sys.stderr.write(f"rw: run {active.id[:12]} could not be finished: {problem}\n")
 
 
 def _is_interactive() -> bool:

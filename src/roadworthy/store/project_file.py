@@ -60,7 +60,8 @@ def fault(path: Path, found: Sequence[Problem]) -> Fault:
     except Fault:
         text, spots = "", {}
     shown = _shown(path)
-    located = sorted((*_locate(text, spots, problem), problem) for problem in _unique(found))
+    located = [(*_locate(text, spots, problem), problem) for problem in _unique(found)]
+    located.sort(key=lambda item: item[:2])
     details = [
         {"line": line, "column": column, "key": key, "what": problem.what, "fix": problem.fix}
         for line, column, key, problem in located
