@@ -62,8 +62,8 @@ def rows(
     def read(connection: Any, files: list[str]) -> Any:
         given: dict[str, Any] = {"files": files, "start": start, "end": end, "model": model, "shadow": shadow}
         if labels:
-            return connection.execute(_LABELLED, given | {"labels": labels}).to_arrow_table()
-        return connection.execute(_UNLABELLED, given).to_arrow_table()
+            return connection.sql(_LABELLED, params=given | {"labels": labels}).to_arrow_table()
+        return connection.sql(_UNLABELLED, params=given).to_arrow_table()
 
     return _reading(folder_of(home, target), read)
 
@@ -138,7 +138,7 @@ def labels(home: Path) -> Any:
         return pa.table({"_key": pa.array([], pa.string()), "label": pa.array([], pa.float64()),
                          "_label_at": pa.array([], pa.float64())})  # fmt: skip
     with duckdb.connect() as connection:
-        return connection.execute(_NEWEST_LABELS, {"labels": files}).to_arrow_table()
+        return connection.sql(_NEWEST_LABELS, params={"labels": files}).to_arrow_table()
 
 
 def files_of(home: Path, target: str) -> list[Path]:
