@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -265,3 +266,21 @@ def test_certificates_need_bytes_to_certify(store, model):
     with pytest.raises(Fault, match="not in the store"):
         certificate.issue(store, gone, ())
     assert certificate.listing(store) == []
+
+
+def test_the_documentations_way_to_verify_by_hand_works(store, model, tmp_path, monkeypatch, capsys):
+    made = issue(store, model)
+    (tmp_path / "late-flights.json").write_bytes(certificate.export(store, made.id))
+    (tmp_path / "signer.pem").write_bytes(certificate.key_file(store.keys.public()))
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[2] / "docs" / "certificate.md").read_text("utf-8")
+    exec(text.split("```python\n")[1].split("```")[0])
+    assert capsys.readouterr().out == "True\n"
+
+
+def test_the_documentation_names_every_field(store, model):
+    text = (Path(__file__).parents[2] / "docs" / "certificate.md").read_text("utf-8")
+    statement = certificate.plain(certificate.read(store, issue(store, model).id))
+    predicate = statement["predicate"]
+    fields = [*statement, *predicate, *predicate["issuer"], *predicate["outcomes"][0], *predicate["evidence"]]
+    assert [name for name in fields if f"`{name}`" not in text] == []

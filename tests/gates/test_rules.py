@@ -149,6 +149,7 @@ def test_functions_can_be_added():
         ("metrics.auc >=", "the rule is no CEL expression: mismatched input the end of the rule at column"),
         ("metrics.auc => 0.6", "the rule is no CEL expression"),
         ("x" * 1001, "the rule has 1001 characters; at most 1000 are allowed"),
+        ("1" + "+1" * 200 + " > 0", "the rule has 403 words and signs; at most 300 are allowed"),
         ("(" * 21 + "true" + ")" * 21, "brackets are nested 21 deep; at most 20 are allowed"),
         ("a.all(x, b.all(y, c.all(z, true)))", "the rule has 3 loops; at most 2 are allowed"),
         ("metric.auc > 0.6", "there is no fact called `metric`"),
@@ -181,6 +182,37 @@ def test_python_cannot_be_reached(rule):
     outcome = one(rule)
     assert not outcome.passed
     assert outcome.problem
+
+
+def test_two_loops_over_many_entries_are_not_begun():
+    many = {"v": {str(i): {"r": 0.5} for i in range(4_000)}}
+    assert one("v.all(x, v[x].r > 0)", many).passed
+    assert "would take too long" in one("v.all(x, v.all(y, v[x].r + v[y].r > 0))", many).problem
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "!" * 299 + "true",
+        "-" * 290 + "1 > 0",
+        "a" + ".a" * 140,
+        "1" + "+1" * 140 + " > 0",
+        "true&&" * 140 + "true",
+        "a" + "[0]" * 90,
+    ],
+)
+def test_long_chains_end_well_on_a_small_stack(rule):
+    import threading
+
+    before = threading.stack_size(512 * 1024)
+    try:
+        found = []
+        thread = threading.Thread(target=lambda: found.append(one(rule, {"a": 1})))
+        thread.start()
+        thread.join()
+    finally:
+        threading.stack_size(before)
+    assert found[0].passed in (True, False)
 
 
 def test_objects_never_reach_an_expression():

@@ -16,9 +16,12 @@ from roadworthy.nouns.errors import Fault, invalid
 from roadworthy.nouns.rule import Outcome, Rule
 
 LENGTH_MAX = 1_000
+# long chains are walked by recursion: this many words are far from the end of a thread's stack
+WORDS_MAX = 300
 DEPTH_MAX = 20
-# two nested loops over the facts are enough for any rule, and end in well under a second
+# two loops, one in the other, over at most so many entries each: a second or two
 MACROS_MAX = 2
+NESTED_ENTRIES_MAX = 1_000
 ENTRIES_SHOWN_MAX = 20
 KNOWN_PATHS_MAX = 5_000
 
@@ -84,8 +87,12 @@ class _Judging:
     def __init__(self, facts: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]) -> None:
         self.facts = facts
         self.functions = functions
-        self._as_they_are = _plain(facts, float_all=False)
-        self._as_doubles = _plain(facts, float_all=True)
+        import cel
+
+        self._entries = _widest(facts)
+        functions_named = dict(functions)
+        self._as_they_are = cel.Context(variables=_plain(facts, float_all=False), functions=functions_named)
+        self._as_doubles = cel.Context(variables=_plain(facts, float_all=True), functions=functions_named)
         self.no_champion = "champion" in facts and not facts["champion"]
 
     def outcome(self, rule: Rule) -> Outcome:
@@ -115,6 +122,8 @@ class _Judging:
 
     def _verdict(self, part: str) -> tuple[bool, str]:
         """Whether a part holds, and why that could not be said."""
+        if expression.macros(part) > 1 and self._entries > NESTED_ENTRIES_MAX:
+            return False, f"two loops over {self._entries} entries would take too long; one loop is allowed"
         try:
             value = self._evaluate(part)
         except _Unjudged as unjudged:
@@ -130,11 +139,11 @@ class _Judging:
         except _Unjudged:
             return self._with(text, self._as_they_are)
 
-    def _with(self, text: str, facts: dict[str, Any]) -> Any:
+    def _with(self, text: str, context: Any) -> Any:
         import cel
 
         try:
-            return cel.evaluate(text, cel.Context(variables=facts, functions=dict(self.functions)))
+            return cel.evaluate(text, context)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as problem:  # a panic in the evaluator is no Exception
@@ -193,6 +202,8 @@ def _compile(text: str) -> None:
     where = f"rule `{text if len(text) <= 80 else text[:77] + '...'}`"
     if len(text) > LENGTH_MAX:
         raise invalid(f"the rule has {len(text)} characters; at most {LENGTH_MAX} are allowed", where=where)
+    if (words := len(expression.tokens(text))) > WORDS_MAX:
+        raise invalid(f"the rule has {words} words and signs; at most {WORDS_MAX} are allowed", where=where)
     if (depth := expression.depth(text)) > DEPTH_MAX:
         raise invalid(f"brackets are nested {depth} deep; at most {DEPTH_MAX} are allowed", where=where)
     if (loops := expression.macros(text)) > MACROS_MAX:
@@ -246,6 +257,15 @@ def _plain(value: Any, *, float_all: bool) -> Any:
         return float(value)
     except (TypeError, ValueError):
         return str(value)
+
+
+def _widest(value: Any) -> int:
+    """The number of entries of the largest mapping or list among the facts."""
+    if isinstance(value, Mapping):
+        return max(len(value), *map(_widest, value.values()), 0)
+    if isinstance(value, list | tuple):
+        return max(len(value), *map(_widest, value), 0)
+    return 0
 
 
 def _resolve(facts: Any, keys: tuple[str | int, ...]) -> tuple[bool, Any]:
