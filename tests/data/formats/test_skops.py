@@ -1,5 +1,6 @@
 """Trust: which types a model may hold."""
 
+import functools
 import pathlib
 
 import msgspec
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import skops.io
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.preprocessing import FunctionTransformer
 
 from roadworthy.data.formats import registry
@@ -73,3 +75,18 @@ def test_a_model_that_calls_a_stranger_is_refused(tmp_path: pathlib.Path) -> Non
     junk = blobs.put(b"no zip")
     with pytest.raises(Fault, match="not a skops archive"):
         registry.load(blobs, Value(format="skops", digest=junk, size=6))
+
+
+def test_boosted_trees_with_categories_need_nobody_named(tmp_path: pathlib.Path) -> None:
+    blobs = Blobs(tmp_path)
+    rows = np.random.default_rng(7).integers(0, 4, (200, 2))
+    trees = HistGradientBoostingClassifier(max_iter=3, categorical_features=[0]).fit(rows, rows[:, 0] > 1)
+    value = registry.save(blobs, trees)
+    assert np.array_equal(registry.load(blobs, value).predict_proba(rows), trees.predict_proba(rows))
+
+
+def test_a_partial_of_a_stranger_is_refused(tmp_path: pathlib.Path) -> None:
+    import subprocess
+
+    with pytest.raises(Fault, match=r"subprocess\.run"):
+        registry.save(Blobs(tmp_path), FunctionTransformer(functools.partial(subprocess.run, ["true"])))

@@ -2,7 +2,7 @@
 
 The archive is rewritten so that equal models are equal bytes: skops names members and nodes after addresses in memory,
 and the zip after the clock. Classes of scikit-learn, and the few of SciPy and pandas that its estimators hold, are
-trusted; functions and everything else must be named.
+trusted, and two functions that these hold; other functions and everything else must be named.
 """
 
 import importlib
@@ -29,6 +29,9 @@ _TRUSTED = re.compile(
     r"|scipy\.(?:sparse|interpolate|stats)\.[\w.]*\w"
     r"|pandas\.core\.(?:dtypes|indexes|arrays|frame|series)\.[\w.]*\w"
 )
+# Histogram gradient boosting with categorical features holds a partial of this check. A partial does nothing by itself,
+# and the function in it is asked about by its own name.
+_TRUSTED_BY_NAME = frozenset({"functools.partial", "sklearn.utils.validation.check_array"})
 
 
 def takes(value: Any) -> bool:
@@ -69,7 +72,8 @@ def _check(content: bytes, named: tuple[str, ...], where: str) -> list[str]:
         asked = skops.io.get_untrusted_types(data=content)
     except Exception as problem:
         raise invalid(f"not a skops archive: {type(problem).__name__}: {problem}", where=where) from None
-    strange = sorted(name for name in asked if name not in named and not _is_trusted_class(name))
+    known = _TRUSTED_BY_NAME.union(named)
+    strange = sorted(name for name in asked if name not in known and not _is_trusted_class(name))
     if strange:
         listed = ", ".join(f'"{name}"' for name in strange)
         raise refused(
