@@ -4,8 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Self
 
 import psutil
 import pytest
@@ -49,7 +48,7 @@ class Traffic:
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._ask, args=(i,)) for i in range(clients)]
 
-    def __enter__(self) -> "Traffic":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -264,14 +263,3 @@ def test_one_release_at_a_time(shop: Store, place: Place) -> None:
     back = applying.rollback(shop, place, "local")
     assert back.model == first.id
     assert releases.get(shop, two.id).status == "rolled_back"
-
-
-@contextmanager
-def signing_key_changed(store: Store) -> Iterator[None]:
-    path = store.home / "keys" / "signing.pem"
-    kept = path.read_bytes()
-    path.unlink()
-    try:
-        yield
-    finally:
-        path.write_bytes(kept)

@@ -4,6 +4,8 @@ In: what the target counted, and the rows of the inference log with the labels t
 `live.*` as plain numbers. Called by apply.py; what they come to is decided in rollout.py.
 """
 
+import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roadworthy.gates.measures import drift, performance
@@ -22,6 +24,13 @@ if TYPE_CHECKING:
 LABELLED_MIN = 30
 # As few scores make an index of stability that chance moves by more than any threshold.
 SCORES_MIN = 30
+ATTEMPTS = 5
+# What a shadow answered, nobody saw.
+_SERVED = """
+SELECT _score, _latency_ms, newest.label
+FROM read_parquet(?, union_by_name = true, hive_partitioning = false) AS served LEFT JOIN newest USING (_key)
+WHERE _model = ? AND _served_at >= ? AND coalesce(_route, '') <> 'shadow'
+"""
 
 
 def gather(store: Store, target: str, canary: Release, live: Release, observed: Observed) -> dict[str, Any]:
@@ -47,6 +56,36 @@ def gather(store: Store, target: str, canary: Release, live: Release, observed: 
     if psi is not None:
         facts["canary"]["score"]["psi"] = psi
     return facts
+
+
+def _rows(store: Store, target: str, release: Release, since: float) -> "pd.DataFrame":
+    """What a release answered since a moment of the machine's clock: score, latency, and label where there is one.
+
+    Only files written since are opened, and few columns of them: a canary is looked at every few seconds beside a log
+    of years.
+    """
+    import duckdb
+    import pandas as pd
+
+    for _ in range(ATTEMPTS):
+        files = [str(path) for path in inference_rows.files_of(store.home, target) if _written(path) >= since]
+        if not files:
+            break
+        try:
+            with duckdb.connect() as connection:
+                connection.register("newest", inference_rows.labels(store.home))
+                served: pd.DataFrame = connection.execute(_SERVED, [files, release.model, since]).df()
+            return served
+        except duckdb.IOException:
+            continue  # the server merged files meanwhile
+    return pd.DataFrame({"_score": [], "_latency_ms": [], "label": []})
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return -math.inf
 
 
 def _facts(table: "pd.DataFrame", model: Model, counts: Counts, before: tuple[int, int]) -> dict[str, Any]:
