@@ -131,6 +131,18 @@ def test_the_contract_is_checked_on_what_the_run_read(store, place, register, tm
     assert facts["snapshots"] == {"flights": taken.id}
 
 
+def test_data_is_as_fresh_as_when_it_was_trained_on(store, place, register, tmp_path, clock):
+    model = register()
+    flights(50, seed=3).assign(at="2023-11-14 00:00:00").to_csv(tmp_path / "flights.csv", index=False)
+    taken = snapshots.take(store, "flights", tmp_path / "flights.csv", project="flights")
+    runs.update(store, msgspec.structs.replace(runs.get(store, model.run), snapshots={"flights": taken.id}))
+    contract = {"fresh": {"column": "at", "max_age": "1d"}}
+    table = {"project": {"name": "flights"}, "data": {"flights": {"path": "flights.csv", "contract": contract}}}
+    clock.sleep(30 * 86_400)
+    facts = evaluate(store, model, Place(root=tmp_path, project=msgspec.convert(table, Project))).facts["data"]
+    assert facts["contract"] == {"failed": 0, "warned": 0, "checked": 1}
+
+
 def test_without_contracts_nothing_failed_and_nothing_was_checked(store, place, register):
     assert evaluate(store, register(), place()).facts["data"]["contract"] == {"failed": 0, "warned": 0, "checked": 0}
 

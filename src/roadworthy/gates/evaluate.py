@@ -30,6 +30,7 @@ from roadworthy.registry import metrics, runs
 from roadworthy.serving import model as served
 from roadworthy.serving.signature import as_frame
 from roadworthy.store.blobs import digest_of
+from roadworthy.store.clock import SimulatedClock
 from roadworthy.store.store import Store
 
 if TYPE_CHECKING:
@@ -209,6 +210,8 @@ def _data(store: Store, place: Place, run: Run | None) -> dict[str, Any]:
     facts: dict[str, Any] = {"snapshots": dict(run.snapshots)}
     totals = {"failed": 0, "warned": 0, "checked": 0}
     masked = sensitive.sensitive_columns(place.project)
+    # how fresh data must be is asked of the moment it was trained on: it ages while a model waits for approval
+    then = Store(store.home, store.sql, clock=SimulatedClock(run.started_at), ids=store.ids, actor=store.actor)
     for name, snapshot_id in run.snapshots.items():
         data = place.project.data.get(name)
         if data is None or data.contract is None:
@@ -217,7 +220,7 @@ def _data(store: Store, place: Place, run: Run | None) -> dict[str, Any]:
             snapshot = snapshots.get(store, snapshot_id, place.project.name)
         except Fault:
             return facts  # what is gone cannot be checked: `data.contract` is then not measured
-        findings = quality.check(store, snapshot, data.contract, sensitive=masked)
+        findings = quality.check(then, snapshot, data.contract, sensitive=masked)
         of_set: dict[str, int] = {
             "failed": sum(not f.passed and f.level == "error" for f in findings),
             "warned": sum(not f.passed and f.level == "warn" for f in findings),
