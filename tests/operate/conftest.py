@@ -9,6 +9,7 @@ from roadworthy.nouns.model import Field, Model, Signature
 from roadworthy.nouns.project import About, MonitorSpec, Operate, Place, Project, Target
 from roadworthy.nouns.step import Value
 from roadworthy.registry import models
+from roadworthy.serving import inference_rows
 
 DAY = 86_400.0
 # midnight UTC
@@ -35,8 +36,8 @@ class Served:
     def __init__(self, store, target="local"):
         self.store = store
         self.folder = store.home / "inference" / target
-        self.labels = store.home / "labels"
         self.count = 0
+        self.files = 0
 
     def register(self, name="late", rows=4000, seed=0):
         rng = np.random.default_rng(seed)
@@ -60,7 +61,7 @@ class Served:
         )
         return models.register(self.store, model)
 
-    def serve(self, model, start, end, n=1000, *, seed=1, shift=0.0, table=None, latency=2.0):
+    def serve(self, model, start, end, n=1000, *, seed=1, shift=0.0, table=None, latency=2.0, route="live"):
         """Rows evenly between two moments; their keys, with the truth that goes with the scores."""
         rng = np.random.default_rng(seed)
         table = features(rng, n, shift=shift) if table is None else table
@@ -78,19 +79,19 @@ class Served:
             _entity=None,
             _score=score,
             _latency_ms=np.full(n, latency),
+            _route=route,
         )
         log["_entity"] = log["_entity"].astype(str)
         date = pd.Timestamp(start, unit="s").date()
         folder = self.folder / f"date={date}"
         folder.mkdir(parents=True, exist_ok=True)
-        log.to_parquet(folder / f"part-{self.count}-{seed}.parquet", index=False)
+        self.files += 1
+        log.to_parquet(folder / f"abcdef.{self.files:08d}-{self.files:08d}.parquet", index=False)
         self.count += n
         return pd.DataFrame({"_key": keys, "label": (rng.random(n) < score).astype(int)})
 
     def label(self, table, at):
-        self.labels.mkdir(parents=True, exist_ok=True)
-        name = f"labels-{len(list(self.labels.iterdir()))}.parquet"
-        table.assign(_at=at).to_parquet(self.labels / name, index=False)
+        inference_rows.add_labels(self.store.home, table.assign(_at=at))
 
 
 @pytest.fixture

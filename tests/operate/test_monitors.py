@@ -231,13 +231,14 @@ def test_grids(width, anchor):
     assert grid.start(3) == grid.end(2)
 
 
-def test_profiles_and_labels_of_any_type(store, served, place):
-    """Labels as text, and a log whose files differ in columns."""
+def test_files_that_differ_and_shadows(store, served, place):
+    """A log whose files differ in columns, and rows that a shadow answered."""
     model = served.register()
     truth = served.serve(model, MIDNIGHT, MIDNIGHT + DAY / 2, n=500)
     table = features(np.random.default_rng(8), 300).assign(extra="x")
     served.serve(model, MIDNIGHT + DAY / 2, MIDNIGHT + DAY, table=table)
-    served.label(truth.assign(label=np.where(truth["label"] == 1, "yes", "no")), MIDNIGHT + DAY)
+    served.serve(model, MIDNIGHT + DAY / 2, MIDNIGHT + DAY, n=100, route="shadow")
+    served.label(truth, MIDNIGHT + DAY)
     (window,) = watch(store, place("performance.auc >= 0.5"), 1)
     assert (window.rows, window.labelled) == (800, 500)
     assert 0.5 < window.facts["performance"]["auc"] < 1

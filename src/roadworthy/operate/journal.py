@@ -10,7 +10,6 @@ from typing import Any, Literal
 import msgspec
 
 from roadworthy.nouns.event import Event
-from roadworthy.operate.road import Journey
 from roadworthy.store.sql import Transaction
 from roadworthy.store.store import Store
 
@@ -27,6 +26,27 @@ _SAVE = """
 INSERT INTO operate_state (project, updated_at, record) VALUES (:project, :updated_at, :record)
 ON CONFLICT (project) DO UPDATE SET updated_at = excluded.updated_at, record = excluded.record
 """
+
+
+class Journey(msgspec.Struct, frozen=True, kw_only=True):
+    """How far down the road one model has come; what is named here is done and need not be done again.
+
+    Args:
+        reason: why it set out.
+        began_at: by the project's clock, seconds since the epoch.
+        answers: the breaches it acts upon.
+        run, model, certificate, release: what each stage made, by id.
+        tries: how often it was taken up again after a failure.
+    """
+
+    reason: str = ""
+    began_at: float = 0.0
+    answers: tuple[str, ...] = ()
+    run: str = ""
+    model: str = ""
+    certificate: str = ""
+    release: str = ""
+    tries: int = 0
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,12 +7,15 @@ and digest. Called by `rw labels` and by a replay.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from blake3 import blake3
 
 from roadworthy.data import sensitive
 from roadworthy.nouns.errors import invalid
 from roadworthy.nouns.event import Event
 from roadworthy.nouns.project import Place
+from roadworthy.operate import served
+from roadworthy.releases import grounds
 from roadworthy.serving import inference_rows
 from roadworthy.store.store import Store
 
@@ -39,8 +42,6 @@ def add(
     Raises:
         Fault: invalid when the project names no key, or the table lacks a column.
     """
-    import pandas as pd
-
     key, label = columns(place, key, label)
     for name in (key, label):
         if name not in table.columns:
@@ -48,23 +49,49 @@ def add(
             raise invalid(f"the table has no column {name!r}", fix=f"it has {there}; or say which: --key, --label")
     known = table.loc[table[label].notna() & table[key].notna(), [key, label]]
     if place.project.serving.key in sensitive.sensitive_columns(place.project):
-        secret = sensitive.secret(store.home / "keys")
-        known = sensitive.mask_columns(known, [key], secret=secret)
+        # The log has masks in place of keys; the same secret gives the same masks.
+        known = sensitive.mask_columns(known, [key], secret=sensitive.secret(store.home / "keys"))
     moment = store.clock.now() if at is None else at
-    kept = pd.DataFrame({"_key": known[key].to_numpy(), "label": known[label].to_numpy(), "_at": moment})
+    kept = known.set_axis(["_key", "label"], axis=1).reset_index(drop=True).assign(_at=moment)
     if kept.empty:
         return 0
-    inference_rows.add_labels(store.home, kept)
-    digest = blake3(kept.to_csv(index=False).encode()).hexdigest()
+    added = inference_rows.add_labels(store.home, kept)
     event = Event(
         kind="labels.added",
         subject=place.project.name,
         project=place.project.name,
-        detail={"rows": len(kept), "digest": digest, "at": moment},
+        detail={"rows": added, "digest": blake3(kept.to_csv(index=False).encode()).hexdigest(), "at": moment},
     )
     with store.change(event):
         pass  # the labels are in files; the log knows of them by their digest
-    return len(kept)
+    return added
+
+
+class Coverage(msgspec.Struct, frozen=True):
+    """How many rows a version served, and how many of them have a label."""
+
+    model: str
+    rows: int
+    labelled: int
+
+
+class Label(msgspec.Struct, frozen=True):
+    """The newest label of a key, and since when it is known (seconds since the epoch)."""
+
+    key: str
+    label: float
+    at: float
+
+
+def coverage(store: Store, place: Place) -> list[Coverage]:
+    """How far labels have come, by model version."""
+    return [Coverage(*found) for found in served.coverage(store.home, grounds.default(place))]
+
+
+def newest(store: Store, limit: int) -> list[Label]:
+    """The labels that came last, newest first."""
+    table = inference_rows.labels(store.home).sort_by([("_label_at", "descending"), ("_key", "ascending")])
+    return [Label(row["_key"], row["label"], row["_label_at"]) for row in table.slice(0, limit).to_pylist()]
 
 
 def columns(place: Place, key: str, label: str) -> tuple[str, str]:

@@ -19,8 +19,7 @@ from roadworthy.nouns.project import Place, seconds
 from roadworthy.nouns.release import Release
 from roadworthy.nouns.rule import refusals
 from roadworthy.operate import alerts, journal, monitors, road, triggers, windows
-from roadworthy.operate.journal import Action, State
-from roadworthy.operate.road import Journey
+from roadworthy.operate.journal import Action, Journey, State
 from roadworthy.registry import runs
 from roadworthy.releases import apply, grounds, releases
 from roadworthy.store import locks

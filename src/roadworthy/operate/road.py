@@ -15,6 +15,7 @@ from roadworthy.nouns.model import Model
 from roadworthy.nouns.project import Place
 from roadworthy.nouns.release import Release
 from roadworthy.nouns.run import Run
+from roadworthy.operate.journal import Journey
 from roadworthy.pipelines import registration, runner
 from roadworthy.registry import models, runs
 from roadworthy.releases import grounds
@@ -23,27 +24,6 @@ from roadworthy.releases.apply import apply
 from roadworthy.store.store import Store
 
 Progress = Callable[[str], None]
-
-
-class Journey(msgspec.Struct, frozen=True, kw_only=True):
-    """How far down the road one model has come; what is named here is done and need not be done again.
-
-    Args:
-        reason: why it set out.
-        began_at: by the project's clock, seconds since the epoch.
-        answers: the breaches it acts upon.
-        run, model, certificate, release: what each stage made, by id.
-        tries: how often it was taken up again after a failure.
-    """
-
-    reason: str = ""
-    began_at: float = 0.0
-    answers: tuple[str, ...] = ()
-    run: str = ""
-    model: str = ""
-    certificate: str = ""
-    release: str = ""
-    tries: int = 0
 
 
 class NothingNew(Exception):

@@ -4,26 +4,24 @@ In: the inference log of a target and the labels that have arrived (Parquet file
 tables. Called by monitors.py and replay.py.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from roadworthy.nouns.errors import unavailable
 from roadworthy.operate.windows import Grid
+from roadworthy.serving import inference_rows
 
 if TYPE_CHECKING:
-    import duckdb
     import pandas as pd
 
-# The newest label of a key counts; a key without one stays null.
-_JOINED = """
-CREATE VIEW served AS SELECT log.*, known.label FROM log LEFT JOIN (
-    SELECT CAST(_key AS VARCHAR) AS _key, arg_max(label, _at) AS label FROM labels GROUP BY 1
-) AS known ON CAST(log._key AS VARCHAR) = known._key
+ATTEMPTS = 5
+# Rows that a shadow answered went to nobody.
+_SERVED = """
+CREATE VIEW served AS SELECT log.*, newest.label FROM log LEFT JOIN newest USING (_key)
+WHERE log._route IS DISTINCT FROM 'shadow'
 """
-_UNLABELLED = "CREATE VIEW served AS SELECT *, NULL AS label FROM log"
 
 
 class Tally(msgspec.Struct, frozen=True):
@@ -33,6 +31,12 @@ class Tally(msgspec.Struct, frozen=True):
     model: str
     rows: int
     labelled: int
+
+
+def coverage(home: Path, target: str) -> list[tuple[str, int, int]]:
+    """Rows and labelled rows of each version."""
+    found = _query(home, target, "SELECT _model, count(*), count(label) FROM served GROUP BY 1 ORDER BY 1", [])
+    return [(str(model), int(rows), int(labelled)) for model, rows, labelled in found]
 
 
 def first_at(home: Path, target: str) -> float | None:
@@ -55,26 +59,18 @@ def tallies(home: Path, target: str, grid: Grid, start: float, end: float) -> li
     return [Tally(int(k), str(model), int(rows), int(labelled)) for k, model, rows, labelled in found]
 
 
-def rows(home: Path, target: str, start: float, end: float, model: str = "") -> "pd.DataFrame":
-    """Served rows with their `label` (null while unknown) between two moments, of one version or of all."""
-    import pandas as pd
-
-    with _connected(home, target) as connection:
-        if connection is None:
-            return pd.DataFrame({"_score": pd.Series(dtype=float), "label": pd.Series(dtype=float)})
-        where = "WHERE _at >= ? AND _at < ? AND (? = '' OR _model = ?)"
-        return connection.execute(f"SELECT * FROM served {where}", [start, end, model, model]).df()
+def rows(home: Path, target: str, start: float, end: float, model: str) -> "pd.DataFrame":
+    """What one version served between two moments, with `label` (null while unknown)."""
+    table: pd.DataFrame = inference_rows.rows(home, target, start=start, end=end, model=model).to_pandas()
+    return table
 
 
 def scores(home: Path, target: str, start: float, end: float) -> "pd.DataFrame":
     """Version, score and label of every row served between two moments: as `rows`, without the features."""
     import pandas as pd
 
-    with _connected(home, target) as connection:
-        if connection is None:
-            return pd.DataFrame({"_model": [], "_score": [], "label": []})
-        where = "WHERE _at >= ? AND _at < ? ORDER BY _at"
-        return connection.execute(f"SELECT _model, _score, label FROM served {where}", [start, end]).df()
+    sql = "SELECT _model, _score, label FROM served WHERE _at >= ? AND _at < ? ORDER BY _at, _request, _row"
+    return pd.DataFrame(_query(home, target, sql, [start, end]), columns=["_model", "_score", "label"])
 
 
 def count(home: Path, target: str, prefix: str) -> int:
@@ -90,24 +86,24 @@ def places(home: Path, target: str, prefix: str) -> list[tuple[str, int]]:
 
 
 def _query(home: Path, target: str, sql: str, params: list[Any]) -> list[tuple[Any, ...]]:
-    with _connected(home, target) as connection:
-        return connection.execute(sql, params).fetchall() if connection is not None else []
-
-
-@contextmanager
-def _connected(home: Path, target: str) -> Iterator["duckdb.DuckDBPyConnection | None"]:
-    """DuckDB with the view `served`; None when nothing was served."""
+    """Ask the tables `log` (as written) and `served` (with labels); nothing when nothing was served."""
     import duckdb
 
-    log = sorted(str(path) for path in (home / "inference" / target).glob("**/*.parquet"))
-    if not log:
-        yield None
-        return
-    labels = sorted(str(path) for path in (home / "labels").glob("**/*.parquet"))
-    with duckdb.connect() as connection:
-        connection.execute("SET threads TO 2")
-        connection.read_parquet(log, union_by_name=True, hive_partitioning=False).create_view("log")
-        if labels:
-            connection.read_parquet(labels, union_by_name=True).create_view("labels")
-        connection.execute(_JOINED if labels else _UNLABELLED)
-        yield connection
+    labels = inference_rows.labels(home)
+    for _ in range(ATTEMPTS):
+        files = inference_rows.files_of(home, target)
+        if not files:
+            return []
+        try:
+            with duckdb.connect() as connection:
+                names = [str(path) for path in files]
+                connection.read_parquet(names, union_by_name=True, hive_partitioning=False).create_view("log")
+                connection.register("newest", labels)
+                connection.execute(_SERVED)
+                found: list[tuple[Any, ...]] = connection.execute(sql, params).fetchall()
+                return found
+        except duckdb.IOException:
+            # Files are merged while we read: those that are there now hold the same rows.
+            if all(path.exists() for path in files):
+                raise
+    raise unavailable("the inference log keeps changing while it is read", where=target, fix="try again")
