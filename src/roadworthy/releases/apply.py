@@ -173,7 +173,7 @@ def _drive(work: _Work, release: Release, road: Road, *, now: float | None = Non
         actions = (*actions, *_succession(release, road))
         road = _write(work, before, release, actions, road)
         again, problem = bool(problem), _carry_out(work, release, actions, road)
-        settled = release == before
+        settled = release == before and release.status not in {"planned", "starting"}
         release = releases.get(work.store, release.id)
         if problem and again:
             break  # tried twice, and nothing follows from it

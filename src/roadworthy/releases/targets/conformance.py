@@ -55,8 +55,8 @@ def check(open_target: Callable[[], Target], first: Unit, second: Unit) -> Repor
             kept.append(move.__name__.strip("_"))
     finally:
         open_target().down()
-    for promise in (_nothing_at_first, _down_again):
-        promise(open_target, first)
+    _nothing_at_first(open_target, first)
+    _down_again(open_target)
     kept.append("down_twice")
     return Report(kept=tuple(kept), skipped=skipped)
 
@@ -142,7 +142,7 @@ def _keep_again(open_target: Callable[[], Target], _: Unit, second: Unit) -> Non
     _hold([s.pid for s in before.servers] == [s.pid for s in seen.servers], seen, "`keep` twice is as once")
 
 
-def _down_again(open_target: Callable[[], Target], _: Unit) -> None:
+def _down_again(open_target: Callable[[], Target]) -> None:
     open_target().down()
     seen = open_target().observe()
     _hold(not seen.up and not seen.servers, seen, "`down` twice is as once")
