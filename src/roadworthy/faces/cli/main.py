@@ -61,6 +61,7 @@ class Road(click.Group):
             return None
         module = importlib.import_module(f"roadworthy.faces.cli.{VERBS[cmd_name][0]}")
         command: click.Command = module.command
+        _mark_blocks(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -103,6 +104,21 @@ def rw(ctx: click.Context, debug: bool) -> None:  # noqa: FBT001 - click passes 
       rw release      serve
     """
     ctx.obj = {"debug": debug}
+
+
+def _mark_blocks(command: click.Command) -> None:
+    r"""Make of a written `\b` the backspace by which click knows a block that it must not fill.
+
+    Docstrings are raw, as the linter asks of those with a backslash.
+    """
+    if command.help:
+        command.help = command.help.replace("\\b\n", "\b\n")
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            _mark_blocks(below)
+
+
+_mark_blocks(rw)
 
 
 def main() -> None:
