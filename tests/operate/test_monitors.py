@@ -156,6 +156,18 @@ def test_silence_is_a_window_too(store, served, place):
     assert (again.start, again.rows) == (MIDNIGHT + DAY, 500)
 
 
+def test_long_silence_ends(store, served, place):
+    model = served.register()
+    served.serve(model, MIDNIGHT, MIDNIGHT + DAY, n=500)
+    spot = place("volume.rows > 0")
+    assert len(watch(store, spot, 3)) == 3
+    assert len(watch(store, spot, 400)) == monitors.SILENT_MAX - 2
+    assert watch(store, spot, 3000) == []
+    served.serve(model, MIDNIGHT + 3000 * DAY, MIDNIGHT + 3001 * DAY, n=500, seed=4)
+    assert [w.rows for w in watch(store, spot, 3001)] == [500]
+    assert alerts.open_alerts(store, "p") == []
+
+
 def test_rows_that_come_late_are_judged_with_their_window(store, served, place):
     model = served.register()
     served.serve(model, MIDNIGHT, MIDNIGHT + DAY, n=500)

@@ -124,6 +124,12 @@ def load(store: Store, project: str) -> State:
     return State(project=project) if row is None else msgspec.json.decode(str(row[0]), type=State)
 
 
+def present(store: Store, project: str) -> float:
+    """What time it is for a project: by its clock, or, once history was replayed down its road, how far that came."""
+    replay = load(store, project).replay
+    return store.clock.now() if replay is None else replay.moment
+
+
 def save(store: Store, state: State, *, kind: str, subject: str = "", detail: dict[str, Any] | None = None) -> State:
     """Write the journal with the event that says why."""
     event = Event(kind=kind, subject=subject or state.project, project=state.project, detail=detail or {})

@@ -35,6 +35,8 @@ LATE_S_MAX = 180 * windows.DAY_S
 # After a long sleep only so many windows per monitor are caught up with, the newest.
 CATCH_UP_MAX = 2_000
 LOOK_MAX = 24
+# So many silent windows in a row are judged; the alert is open by then, and more of the same says nothing new.
+SILENT_MAX = 7
 
 Progress = Callable[[str], None]
 
@@ -81,11 +83,12 @@ def watch(store: Store, place: Place, *, until: float | None = None, progress: P
     return judged
 
 
-def look(store: Store, place: Place, length: str, *, most: int = LOOK_MAX) -> list[Window]:
+def look(store: Store, place: Place, length: str, *, until: float | None = None, most: int = LOOK_MAX) -> list[Window]:
     """Ask every monitor about windows of another length, without keeping what is found.
 
     Args:
         length: a duration, such as `7d`.
+        until: windows that end later are left; the store's clock when None. Seconds since the epoch.
         most: windows per monitor, the newest.
 
     Raises:
@@ -95,7 +98,7 @@ def look(store: Store, place: Place, length: str, *, most: int = LOOK_MAX) -> li
         width = seconds(msgspec.convert(length, Duration))
     except msgspec.ValidationError:
         raise invalid(f"{length!r} is no length of a window", fix="write it such as 15m, 24h or 7d") from None
-    now = store.clock.now()
+    now = store.clock.now() if until is None else until
     first = served.first_at(store.home, grounds.default(place))
     if first is None or width <= 0:
         return []
@@ -131,17 +134,22 @@ def _due(store: Store, place: Place, name: str, spec: MonitorSpec, now: float) -
     newest = max((start for start, _ in known), default=None)
     since = grid.anchor if newest is None else min(newest, now - LATE_S_MAX)
     begin = max(grid.index(since), 0, ended - CATCH_UP_MAX)
-    model = next((w.model for w in reversed(known.values()) if w.start < grid.start(begin)), "")
-    for due in _of_grid(store, place, name, grid, begin=begin, end=ended, model=model):
+    last = next((w for w in reversed(known.values()) if w.rows and w.start < grid.start(begin)), None)
+    heard = (last.model, grid.index(last.start)) if last is not None else None
+    for due in _of_grid(store, place, name, grid, begin=begin, end=ended, heard=heard):
         seen = known.get((due.start, due.model))
         if seen is None or (seen.rows, seen.labelled) != (due.rows, due.labelled):
             yield due
 
 
 def _of_grid(
-    store: Store, place: Place, name: str, grid: Grid, *, begin: int, end: int, model: str = ""
+    store: Store, place: Place, name: str, grid: Grid, *, begin: int, end: int, heard: tuple[str, int] | None = None
 ) -> Iterator[_Due]:
-    """Every window of a stretch of a grid; one in which nothing was served is of the `model` that was last heard."""
+    """Every window of a stretch of a grid.
+
+    Args:
+        heard: which model was last heard before it, and in which window: silence is a window of that model.
+    """
     # The window before the first one is asked for too: the first is compared with it.
     found = served.tallies(store.home, grounds.default(place), grid, grid.start(max(begin - 1, 0)), grid.start(end))
     by_window: dict[int, list[served.Tally]] = {}
@@ -149,8 +157,11 @@ def _of_grid(
         by_window.setdefault(tally.k, []).append(tally)
     for k in range(begin, end):
         mine = by_window.get(k, [])
-        model = mine[-1].model if mine else model
-        for tally in mine or ([served.Tally(k, model, 0, 0)] if model else []):
+        if mine:
+            heard = (mine[-1].model, k)
+        elif heard is not None and k - heard[1] <= SILENT_MAX:
+            mine = [served.Tally(k, heard[0], 0, 0)]
+        for tally in mine:
             yield _Due(
                 monitor=name,
                 model=tally.model,

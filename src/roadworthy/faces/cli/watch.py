@@ -38,14 +38,15 @@ def command(
       rw watch --last 3
       rw watch --json --fail-on-alert
     """  # noqa: D301 - click's mark for lines that stay as they are
-    from roadworthy.operate import alerts, monitors, windows
+    from roadworthy.operate import alerts, journal, monitors, windows
 
     place, store = open_here()
     with store:
+        now = journal.present(store, place.project.name)
         if length:
-            found = monitors.look(store, place, length)
+            found = monitors.look(store, place, length, until=now)
         else:
-            found = monitors.watch(store, place, progress=output.say)
+            found = monitors.watch(store, place, until=now, progress=output.say)
             if everything or last or not found:
                 stored = windows.listing(store, place.project.name)
                 found = stored if everything else stored[-(last or 1) :]
