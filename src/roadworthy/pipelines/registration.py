@@ -1,0 +1,116 @@
+"""A finished run's model becomes a version: with its signature, its hold-out rows, and the profile of what it saw.
+
+In: a finished run of a project with `[model]`. Out: the registered `Model`; the run carries its metrics. Called by
+`rw run` and by operate/road.py.
+"""
+
+from typing import Any
+
+import msgspec
+
+from roadworthy.data.formats import registry as formats
+from roadworthy.gates.measures import drift, performance
+from roadworthy.nouns.errors import invalid
+from roadworthy.nouns.model import Model
+from roadworthy.nouns.project import ModelSpec, Place
+from roadworthy.nouns.run import MetricPoint, Run
+from roadworthy.nouns.step import Value
+from roadworthy.pipelines.graph import nearest
+from roadworthy.registry import metrics, models
+from roadworthy.serving import signature
+from roadworthy.serving.model import score
+from roadworthy.store.store import Store
+
+
+def register(store: Store, place: Place, run: Run) -> Model:
+    """Register the model that a run made; the same model again is the same version.
+
+    Args:
+        run: finished, with the outputs of the model's step and of the hold-out's.
+
+    Raises:
+        Fault: invalid when the project names no model, the run did not make it, or the hold-out lacks its columns.
+    """
+    spec = place.project.model
+    if spec is None:
+        raise invalid("the project has no [model]", where="roadworthy.toml", fix="add [model] to register one")
+    value, holdout = _output(run, spec.step, "step"), _output(run, spec.holdout, "holdout")
+    for known in models.of_run(store, run.id):
+        if known.name == spec.name and known.value.digest == value.digest and _as_asked(known, place, spec):
+            return known
+    rows = signature.as_frame(formats.load(store.blobs, holdout, keys=store.keys))
+    model = _describe(place, spec, run, rows, (value, holdout))
+    scores = score(store.blobs, model, rows, keys=store.keys)
+    labels = rows[spec.label].to_numpy()
+    measured = performance.measure(labels, scores, task=spec.task, threshold=spec.threshold)
+    metrics.log(store, run.id, [MetricPoint(key=name, value=float(found)) for name, found in measured.items()])
+    same = _same(store, model)
+    if same is not None:
+        return same
+    columns = tuple(field.name for field in model.signature.inputs)
+    profile = store.blobs.put(drift.encode(drift.profile(rows, columns, scores)))
+    return models.register(store, msgspec.structs.replace(model, profile=profile))
+
+
+def _describe(place: Place, spec: ModelSpec, run: Run, rows: Any, values: tuple[Value, Value]) -> Model:
+    there = [str(column) for column in rows.columns]
+    for column in (spec.label, *spec.features):
+        if column not in there:
+            raise invalid(
+                f"the hold-out (step `{spec.holdout}`) has no column `{column}`", where="roadworthy.toml [model]",
+                fix=nearest(column, there),
+            )  # fmt: skip
+    serving = place.project.serving
+    apart = {spec.label, serving.entity, serving.key, serving.time}
+    features = spec.features or tuple(column for column in there if column not in apart)
+    return Model(
+        name=spec.name,
+        version=0,
+        run=run.id,
+        value=values[0],
+        holdout=values[1],
+        signature=signature.infer(rows, features),
+        label=spec.label,
+        task=spec.task,
+        threshold=spec.threshold,
+        slices=place.project.gate.slices,
+        project=place.project.name,
+    )
+
+
+def _output(run: Run, step: str, key: str) -> Value:
+    done = run.step(step)
+    if done is None:
+        raise invalid(
+            f"[model] {key} = {step!r}: the run has no such step", where="roadworthy.toml",
+            fix=nearest(step, [s.step for s in run.steps]),
+        )  # fmt: skip
+    if done.output is None:
+        raise invalid(f"the step `{step}` {done.status}: there is no model to register", where=run.id)
+    return done.output
+
+
+def _same(store: Store, model: Model) -> Model | None:
+    """The newest version, if it is this very model, judged on the same rows in the same way."""
+    known = models.versions(store, model.name)
+    if not known:
+        return None
+    newest = known[0]
+    again = msgspec.structs.replace(
+        model, version=newest.version, run=newest.run, profile=newest.profile, created_at=newest.created_at,
+        tags=newest.tags, value=newest.value, holdout=newest.holdout,
+    )  # fmt: skip
+    equal = _says(newest.value) == _says(model.value) and _says(newest.holdout) == _says(model.holdout)
+    return newest if equal and again == newest else None
+
+
+def _as_asked(known: Model, place: Place, spec: ModelSpec) -> bool:
+    """Whether a version was registered under the settings that the project file has now."""
+    inputs = tuple(field.name for field in known.signature.inputs)
+    return (known.label, known.task, known.threshold, known.slices) == (
+        spec.label, spec.task, spec.threshold, place.project.gate.slices,
+    ) and (not spec.features or inputs == spec.features)  # fmt: skip
+
+
+def _says(value: Value | None) -> str:
+    return "" if value is None else value.content or value.digest

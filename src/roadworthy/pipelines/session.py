@@ -1,0 +1,311 @@
+"""One run under way: which steps are ready, which run, which have settled.
+
+In: a planner, a desk with its worker, a started run. Out: every step settled in the store, as soon as it is known.
+Called by the runner alone.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from roadworthy.nouns.run import MetricPoint, Run
+from roadworthy.nouns.snapshot import Snapshot
+from roadworthy.nouns.step import StepRun, Value
+from roadworthy.pipelines import cache, child, orders
+from roadworthy.pipelines.cache import Kept
+from roadworthy.pipelines.desk import Desk
+from roadworthy.pipelines.happening import Happening, Watch
+from roadworthy.pipelines.orders import Ended, Failure, Given, Order, Result
+from roadworthy.pipelines.planner import Decision, Planner
+from roadworthy.registry import artifacts, metrics, runs, tracked
+from roadworthy.registry.tracked import Line
+from roadworthy.store.store import Store
+
+POLL_S_MAX = 5.0
+RETRY_PAUSE_S = 0.5
+RETRY_PAUSE_S_MAX = 30.0
+
+
+class _Attempt(msgspec.Struct):
+    """A step that is being run, or that waits to be tried again."""
+
+    decision: Decision
+    inputs: dict[str, Value | Snapshot]
+    folder: Path
+    number: int = 1
+    started_at: float = 0.0
+    since_ns: int = 0
+    log: bytes = b""
+    not_before: float = 0.0
+
+
+class Session:
+    """Settles every step of a run.
+
+    Args:
+        planner, desk: what to do and where.
+        run: as started.
+        snapshots: of the data sets that the steps read.
+    """
+
+    def __init__(self, planner: Planner, desk: Desk, run: Run, snapshots: dict[str, Snapshot]) -> None:
+        self.planner = planner
+        self.desk = desk
+        self.run = run
+        self.snapshots = snapshots
+        self.settled: dict[str, StepRun] = {}
+        self.running: dict[str, _Attempt] = {}
+        self.waiting: list[str] = []
+        self.again: list[_Attempt] = []
+        self._ready: dict[str, tuple[Decision, dict[str, Value | Snapshot]]] = {}
+        self.workers = planner.place.project.pipeline.workers or os.cpu_count() or 1
+
+    @property
+    def store(self) -> Store:
+        return self.planner.store
+
+    def work(self, tell: Watch, renew: Callable[[], None]) -> str:
+        """Settle all steps; which of them failed, in a sentence, empty when none did."""
+        self.waiting = self.planner.order()
+        while True:
+            self._settle_known(tell)
+            self._begin(tell)
+            if not self.running and not self.again and not self._ready:
+                break
+            renew()
+            ended = self.desk.executor.ended(self._pause()) if self.running else self._rest()
+            self._take(ended, tell)
+        failed = [s.step for s in self.settled.values() if s.status == "failed"]
+        return f"{' and '.join(f'`{name}`' for name in failed)} failed" if failed else ""
+
+    def _settle_known(self, tell: Watch) -> None:
+        """Settle what needs no process: steps that are reused, and those whose inputs failed."""
+        batch: list[StepRun] = []
+        replays: list[Kept] = []
+        progressed = True
+        while progressed:
+            progressed = False
+            for name in list(self.waiting):
+                settled = self._decide(name, replays)
+                if settled is not None:
+                    self.settled[name] = settled
+                    batch.append(settled)
+                if settled is not None or name in self._ready:
+                    self.waiting.remove(name)
+                    progressed = True
+        if batch:
+            self._write(batch)
+            for kept in replays:
+                replay(self.store, self.run.id, kept.tracked)
+        for settled in batch:
+            text = f"{settled.step}: {settled.status}: {settled.why}"
+            tell(Happening(kind="settled", step=settled.step, text=text, settled=settled))
+
+    def _decide(self, name: str, replays: list[Kept]) -> StepRun | None:
+        node = self.planner.graph.nodes[name]
+        lost = [n for n in node.needs if n in self.settled and self.settled[n].status in {"failed", "skipped"}]
+        if lost:
+            why = f"its input {lost[0]} {'failed' if self.settled[lost[0]].status == 'failed' else 'was skipped'}"
+            return StepRun(step=name, status="skipped", why=why, started_at=self.store.clock.now())
+        outputs = {n: self.settled[n].output for n in node.needs if n in self.settled}
+        inputs = self.planner.inputs(name, outputs, self.snapshots)
+        if inputs is None:
+            return None
+        decision = self.planner.decide(name, inputs)
+        if decision.action == "run" or decision.kept is None:
+            self._ready[name] = (decision, inputs)
+            return None
+        kept = decision.kept
+        replays.append(kept)
+        return StepRun(
+            step=name, status="reused", key=decision.key, why=decision.why, started_at=self.store.clock.now(),
+            wall_s=kept.wall_s, cpu_s=kept.cpu_s, memory_peak_mb=kept.memory_peak_mb, output=kept.output,
+            log=kept.log, reused_from=kept.run,
+        )  # fmt: skip
+
+    def _begin(self, tell: Watch) -> None:
+        """Start what is ready, as far as there are processes for it."""
+        now = time.monotonic()
+        for attempt in [a for a in self.again if a.not_before <= now]:
+            if len(self.running) < self.workers:
+                self.again.remove(attempt)
+                self._start(attempt)
+        for name in list(self._ready):
+            if len(self.running) >= self.workers:
+                return
+            decision, inputs = self._ready.pop(name)
+            attempt = _Attempt(decision, inputs, self.desk.folder)
+            self._start(attempt)
+            tell(Happening(kind="running", step=name, text=f"{name}: running: {decision.why}"))
+
+    def _start(self, attempt: _Attempt) -> None:
+        name = attempt.decision.step
+        step = self.planner.graph.nodes[name].step
+        attempt.folder = self.desk.new_folder()
+        attempt.started_at = self.store.clock.now()
+        attempt.since_ns = time.time_ns()
+        reach = self.planner.reach
+        order = Order(
+            folder=str(attempt.folder),
+            module=step.module,
+            function=name,
+            arguments=tuple(self._given(name, attempt.inputs)),
+            format=step.format,
+            trusted=self.planner.trusted(step),
+            seed=child.seed_of(self.planner.seed, name),
+            known=tuple(path for module in reach.modules if (path := reach.sources.path(module))),
+        )
+        self.running[name] = attempt
+        self.desk.start(name, order, step.timeout_s)
+
+    def _given(self, name: str, inputs: dict[str, Value | Snapshot]) -> Iterable[Given]:
+        for argument in self.planner.bound(name).arguments:
+            if argument.kind == "param":
+                yield Given(name=argument.name, param=orders.wrap(self.planner.params[argument.name]))
+            elif argument.kind != "default":
+                value = inputs[argument.name]
+                if isinstance(value, Value):
+                    yield Given(name=argument.name, value=value)
+                else:
+                    yield Given(name=argument.name, snapshot=value, arrives=argument.arrives)
+
+    def _take(self, ended: list[Ended], tell: Watch) -> None:
+        """Settle, or try again, what has ended."""
+        batch: list[StepRun] = []
+        kept: list[Kept] = []
+        for each in ended:
+            attempt = self.running.pop(each.id)
+            step = self.planner.graph.nodes[each.id].step
+            result = self.desk.result(attempt.folder, each, step.timeout_s)
+            attempt.log += _log(attempt)
+            if result.failure is not None and attempt.number <= step.retries:
+                self._later(attempt, result.failure, tell)
+                continue
+            settled, keeping = self._settled(attempt, each, result)
+            batch.append(settled)
+            self.settled[each.id] = settled
+            if keeping is not None and self.planner.options.keep and step.cache:
+                kept.append(keeping)
+        if kept:
+            # First what can be reused, then that it was done: killed in between, the next run reuses it.
+            cache.put(self.store, self.planner.place.project.name, kept)
+        if batch:
+            self._write(batch)
+        for settled in batch:
+            tell(Happening(kind="settled", step=settled.step, text=_line(settled), settled=settled))
+
+    def _later(self, attempt: _Attempt, failure: Failure, tell: Watch) -> None:
+        pause = min(RETRY_PAUSE_S * 2 ** (attempt.number - 1), RETRY_PAUSE_S_MAX)
+        name = attempt.decision.step
+        text = f"{name}: attempt {attempt.number} failed ({failure.message}); again in {pause:g} s"
+        attempt.log += f"\n--- {text}\n".encode()
+        attempt.number += 1
+        attempt.not_before = time.monotonic() + pause
+        self.again.append(attempt)
+        tell(Happening(kind="retrying", step=name, text=text))
+
+    def _settled(self, attempt: _Attempt, ended: Ended, result: Result) -> tuple[StepRun, Kept | None]:
+        decision = attempt.decision
+        log = self.store.blobs.put(attempt.log) if attempt.log else None
+        made = StepRun(
+            step=decision.step, status="ran", key=decision.key, why=decision.why, started_at=attempt.started_at,
+            wall_s=ended.wall_s, cpu_s=ended.cpu_s, memory_peak_mb=ended.memory_peak_mb, attempts=attempt.number,
+            output=result.output, log=log,
+        )  # fmt: skip
+        lines = self._tracked(attempt.folder)
+        if result.failure is not None:
+            return msgspec.structs.replace(made, status="failed", error=_error(result.failure)), None
+        assert decision.material is not None
+        root = self.planner.place.root
+        named = cache.named(root, decision.material.paths, result.written)
+        kept = Kept(
+            key=decision.key,
+            step=decision.step,
+            parts=decision.material.parts,
+            run=self.run.id,
+            at=self.store.clock.now(),
+            output=result.output,
+            files=cache.marks(
+                root, {*result.read, *result.loaded, *named}, since_ns=attempt.since_ns, now_ns=time.time_ns()
+            ),
+            written=result.written,
+            tracked=lines,
+            log=log,
+            wall_s=ended.wall_s,
+            cpu_s=ended.cpu_s,
+            memory_peak_mb=ended.memory_peak_mb,
+        )
+        return made, kept
+
+    def _tracked(self, folder: Path) -> tuple[Line, ...]:
+        """Write what the step tracked to the run; its lines, with artifacts by digest, for later runs."""
+        lines = tracked.apply(self.store, self.run.id, folder)
+        return tuple(
+            msgspec.structs.replace(line, file=self.store.blobs.put_file(tracked.contained(folder, line.file)))
+            if line.kind == "artifact"
+            else line
+            for line in lines
+        )
+
+    def _write(self, batch: list[StepRun]) -> None:
+        first = len(self.settled) - len(batch)
+        runs.settle_steps(self.store, self.run.id, [(first + n, settled) for n, settled in enumerate(batch)])
+
+    def _pause(self) -> float:
+        """Seconds to wait for a process to end, before something else is due."""
+        now = time.monotonic()
+        return max(0.0, min([POLL_S_MAX, *(a.not_before - now for a in self.again)]))
+
+    def _rest(self) -> list[Ended]:
+        time.sleep(self._pause())
+        return []
+
+
+def replay(store: Store, run_id: str, lines: Iterable[Line]) -> None:
+    """Write to a run what a reused step tracked when it ran."""
+    listed = list(lines)
+    points = [
+        MetricPoint(key=line.key, value=float("nan" if line.value is None else line.value), step=line.step, at=line.at)
+        for line in listed
+        if line.kind == "metric"
+    ]
+    if points:
+        metrics.log(store, run_id, points)
+    params = {line.key: line.value for line in listed if line.kind == "param"}
+    tags = {line.key: str(line.value) for line in listed if line.kind == "tag"}
+    if params or tags:
+        runs.amend(store, run_id, params=params, tags=tags)
+    for line in listed:
+        if line.kind == "artifact":
+            artifacts.keep(store, run_id, line.key, store.blobs.file(line.file))
+
+
+def _log(attempt: _Attempt) -> bytes:
+    """What the attempt printed, its middle left out when it is long."""
+    limit = orders.LOG_MIB_MAX << 20
+    try:
+        with (attempt.folder / orders.LOG).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size <= limit:
+                return file.read()
+            head = file.read(limit // 2)
+            file.seek(size - limit // 2)
+            return head + f"\n--- {size - limit} bytes left out\n".encode() + file.read()
+    except OSError:
+        return b""
+
+
+def _error(failure: Failure) -> str:
+    place = f"{failure.where}: " if failure.where else ""
+    advice = f"\n  {failure.fix}" if failure.fix else ""
+    said = f"{place}{failure.message}{advice}"
+    return f"{said}\n\n{failure.trace}".rstrip() if failure.trace else said
+
+
+def _line(settled: StepRun) -> str:
+    if settled.status == "failed":
+        return f"{settled.step}: failed after {settled.wall_s:.2f} s: {(settled.error or '').partition(chr(10))[0]}"
+    return f"{settled.step}: ran in {settled.wall_s:.2f} s"
