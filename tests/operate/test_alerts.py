@@ -95,7 +95,9 @@ def test_a_second_rule_that_breaks_joins_the_open_alert(store, served, place):
     spot = place("drift.large.count == 0", "volume.change > -0.5")
     watch(store, spot, 1)
     served.serve(model, MIDNIGHT + DAY, MIDNIGHT + 2 * DAY, n=300, seed=4)
-    watch(store, spot, 2)
+    said = []
+    watch(store, spot, 2, said)
+    assert len(said) == 1
     (alert,) = alerts.open_alerts(store, "p")
     assert [o.rule for o in alert.outcomes] == ["drift.large.count == 0", "volume.change > -0.5"]
     served.serve(model, MIDNIGHT + 2 * DAY, MIDNIGHT + 3 * DAY, n=300, seed=5)

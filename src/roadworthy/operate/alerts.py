@@ -45,7 +45,8 @@ def settle(tx: Transaction, project: str, window: Window, spec: MonitorSpec, *, 
     ]
     if broken:
         opened = next((alert for alert in mine if alert.model == window.model), None)
-        changed += [_extended(opened, broken)] if opened else [_opened(project, window, spec, broken, new_id)]
+        after = _extended(opened, broken) if opened else _opened(project, window, spec, broken, new_id)
+        changed += [after] if after != opened else []
     for alert in changed:
         _write(tx, alert)
     return tuple(changed)
@@ -134,7 +135,10 @@ def _opened(project: str, window: Window, spec: MonitorSpec, broken: tuple[Outco
 
 def _extended(alert: Alert, broken: tuple[Outcome, ...]) -> Alert:
     known = {outcome.rule for outcome in alert.outcomes}
-    outcomes = (*alert.outcomes, *(outcome for outcome in broken if outcome.rule not in known))
+    fresh = tuple(outcome for outcome in broken if outcome.rule not in known)
+    if not fresh:
+        return alert
+    outcomes = (*alert.outcomes, *fresh)
     return msgspec.structs.replace(alert, outcomes=outcomes, summary=summary(outcomes))
 
 

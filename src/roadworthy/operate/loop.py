@@ -226,7 +226,11 @@ def _of_release(turn: _Turn, before: Release, after: Release) -> Action | None:
 
 
 def _watch(turn: _Turn) -> None:
+    since = turn.now - monitors.LATE_S_MAX
+    before = {_id(w): triggers.key(w) for w in windows.listing(turn.store, turn.project, since=since)}
     for window in monitors.watch(turn.store, turn.place, until=turn.now, progress=turn.say):
+        if before.get(_id(window)) == triggers.key(window):
+            continue  # judged again for late labels, and it came to the same
         broken = refusals(window.outcomes)
         said = alerts.summary(broken) if broken else _calm(window)
         _did(
@@ -239,6 +243,10 @@ def _watch(turn: _Turn) -> None:
                 detail={"start": window.start, "end": window.end, "rows": window.rows, "labelled": window.labelled},
             ),
         )
+
+
+def _id(window: Window) -> tuple[str, str, float]:
+    return window.monitor, window.model, window.start
 
 
 def _calm(window: Window) -> str:

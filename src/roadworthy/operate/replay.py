@@ -33,8 +33,8 @@ from roadworthy.store.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
-# A release under way is looked at when it may have answered this many rows more.
-LOOK_ROWS = 2_000
+# A release under way is looked at when it may have answered as many rows as it is judged by, or at this many sent.
+LOOK_ROWS_MAX = 5_000
 # The inference log is written in the background; this long after its flush a row must have come, or it was dropped.
 FLUSH_PATIENCE_S = 20.0
 FLUSH_GRACE_S = 1.0
@@ -181,8 +181,7 @@ def _take(trip: _Trip, index: int, batch: Batch) -> None:
         loop.still_ours(trip.hold)
         trip.sent += count
         trip.unlooked += count
-        if trip.unlooked >= LOOK_ROWS:
-            _look(trip)
+        _look(trip)
     if batch.labels is not None and len(batch.labels):
         _label(trip, batch.labels)
     _move(trip, batch=index + 1, underway=False, rows=trip.replay.rows + len(table))
@@ -230,10 +229,14 @@ def _label(trip: _Trip, table: "pd.DataFrame") -> None:
 
 
 def _look(trip: _Trip) -> None:
-    """Give the release under way, if there is one, its next step, on all that was served by now."""
-    trip.unlooked = 0
-    if releases.road(trip.store, trip.project, trip.target).coming is None:
+    """Give the release under way, if there is one, its next step, once enough was sent to judge it by."""
+    coming = releases.road(trip.store, trip.project, trip.target).coming
+    if coming is None:
+        trip.unlooked = 0
         return
+    if trip.unlooked < min(coming.min_rows / max(coming.share, 0.01), LOOK_ROWS_MAX):
+        return
+    trip.unlooked = 0
     _settle(trip)
     loop.look(trip.store, trip.place, trip.store.clock.now(), tell=trip.tell, progress=trip.say)
 
