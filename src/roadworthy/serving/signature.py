@@ -213,8 +213,10 @@ def _array(field: Field, values: Sequence[Any]) -> Any:
         if dtype.startswith("float"):
             return np.array([np.nan if value is None else value for value in values], dtype=dtype)
         if _holds_no_nulls(dtype):
-            return np.array(values, dtype="float64" if field.type == "integer" else "object")
-    if dtype.startswith(("int", "uint", "float")) or dtype in ("bool", "object"):
+            return pd.Series(values, dtype="float64" if field.type == "integer" else object)
+    if dtype == "object":
+        return pd.Series(values, dtype=object)  # a bare array would be made text again
+    if dtype.startswith(("int", "uint", "float")) or dtype == "bool":
         return np.array(values, dtype=dtype)
     return pd.array(values, dtype=dtype)
 
