@@ -4,10 +4,9 @@ In: paths, from data/snapshots.py. Out: the list of files with their digests. Fi
 moved since are not read; small ones go into packs, large ones are cloned or linked (store/blobs.py).
 """
 
+import operator
 import os
-import stat
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,15 +61,13 @@ def find(paths: Sequence[Path]) -> list[Found]:
         Fault: not found when there is nothing; invalid for links that lead out, and for what is no file.
     """
     whole_folder = len(paths) == 1 and paths[0].is_dir()
-    found = list(_walk(str(paths[0].resolve()), "")) if whole_folder else _listed(paths)
+    found = _walk(str(paths[0].resolve())) if whole_folder else _listed(paths)
     if not found:
         raise not_found("there are no files", where=", ".join(str(path) for path in paths[:3]) or "no path")
     for each in found:
-        try:
-            each.name.encode("utf-8")
-        except UnicodeEncodeError:
-            raise invalid("a file's name is not UTF-8", where=repr(each.name), fix="rename it") from None
-    found.sort(key=lambda each: each.name)
+        if not each.name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in each.name):
+            raise invalid("a file's name is not UTF-8", where=repr(each.name), fix="rename it")
+    found.sort(key=operator.itemgetter(1))
     return found
 
 
@@ -142,6 +139,8 @@ def _keep_large(
         for index in others:
             settle(*keep(index))
     else:
+        from concurrent.futures import ThreadPoolExecutor  # it loads logging: a tenth of a command's start
+
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for result in pool.map(keep, others):
                 settle(*result)
@@ -192,26 +191,28 @@ def _listed(paths: Sequence[Path]) -> list[Found]:
     ]
 
 
-def _walk(root: str, below: str) -> Iterator[Found]:
-    folder = os.path.join(root, below) if below else root  # noqa: PTH118 - 20,000 of them, and Path is slow
-    try:
-        entries = list(os.scandir(folder))
-    except OSError as problem:
-        raise invalid(f"the folder cannot be read: {problem.strerror}", where=folder) from None
-    for entry in entries:
-        name = f"{below}/{entry.name}" if below else entry.name
-        if entry.name in SKIPPED:
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(root, name)
-            continue
-        state = entry.stat(follow_symlinks=False)
-        if stat.S_ISREG(state.st_mode):
-            yield Found(entry.path, name, state)
-        elif stat.S_ISLNK(state.st_mode):
-            yield _follow(root, entry.path, name)
-        else:
-            raise invalid("this is no file: a device, a pipe or a socket", where=entry.path, fix="take it away")
+def _walk(root: str) -> list[Found]:
+    """Every file below a folder. Strings and no paths, one list and no generators: there may be a million."""
+    found: list[Found] = []
+    waiting = [(root, "")]
+    while waiting:
+        folder, below = waiting.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except OSError as problem:
+            raise invalid(f"the folder cannot be read: {problem.strerror}", where=folder) from None
+        for entry in entries:
+            if entry.name in SKIPPED:
+                continue
+            if entry.is_file(follow_symlinks=False):
+                found.append(Found(entry.path, below + entry.name, entry.stat(follow_symlinks=False)))
+            elif entry.is_dir(follow_symlinks=False):
+                waiting.append((entry.path, f"{below}{entry.name}/"))
+            elif entry.is_symlink():
+                found.append(_follow(root, entry.path, below + entry.name))
+            else:
+                raise invalid("this is no file: a device, a pipe or a socket", where=entry.path, fix="take it away")
+    return found
 
 
 def _follow(root: str, path: str, name: str) -> Found:

@@ -9,7 +9,6 @@ import os
 import shutil
 import stat
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from roadworthy.data import gather
@@ -62,6 +61,8 @@ def as_path(store: Store, snapshot: Snapshot, files: Sequence[File]) -> Path:
 
 def verify(blobs: Blobs, files: Sequence[File], *, progress: Progress) -> list[tuple[str, str]]:
     """The files whose blob is gone or not what it should be, each with what is wrong."""
+    from concurrent.futures import ThreadPoolExecutor
+
     wrong: list[tuple[str, str]] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for done, (file, problem) in enumerate(zip(files, pool.map(lambda f: _problem(blobs, f), files), strict=True)):

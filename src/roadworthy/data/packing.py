@@ -74,10 +74,9 @@ def _pack(
     try:
         with Writer(folder) as writer:
             for done, path in enumerate(paths):
-                try:
-                    content = _read(path)
-                except OSError as problem:
-                    packed.append(Packed(b"", 0, problem.strerror or "cannot be read"))
+                content = _read(path)
+                if isinstance(content, str):
+                    packed.append(Packed(b"", 0, content))
                     continue
                 digest = blake3(content).digest()
                 if digest not in known and digest not in written:
@@ -96,8 +95,12 @@ def _pack(
     return packed
 
 
-def _read(path: str) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY)
+def _read(path: str) -> bytes | str:
+    """A file's content, or why it cannot be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as problem:
+        return problem.strerror or "cannot be opened"
     try:
         content = os.read(descriptor, _READ_BYTES)
         if len(content) < _READ_BYTES:
@@ -106,6 +109,8 @@ def _read(path: str) -> bytes:
         while part := os.read(descriptor, 1 << 20):
             parts.append(part)
         return b"".join(parts)
+    except OSError as problem:
+        return problem.strerror or "cannot be read"
     finally:
         os.close(descriptor)
 

@@ -5,11 +5,8 @@ In: a project and a data set's name. Out: a snapshot, newly taken when the conte
 """
 
 import datetime as dt
-import glob
 import importlib
-import inspect
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,6 +74,8 @@ def matching(pattern: str, root: Path) -> list[Path]:
     whole = Path(pattern) if Path(pattern).is_absolute() else root / pattern
     if whole.exists():
         return [whole]
+    import glob
+
     if glob.has_magic(pattern):
         found = sorted(Path(match) for match in glob.glob(str(whole), recursive=True))  # noqa: PTH207 - absolute too
         files = [path for path in found if path.is_file()]
@@ -132,6 +131,8 @@ def _types(contract: Contract | None) -> dict[str, str]:
 
 def _arguments(store: Store, function: Any, named: str, params: dict[str, Any]) -> dict[str, Any]:
     offered = {**params, "now": dt.datetime.fromtimestamp(store.clock.now(), dt.UTC)}
+    import inspect
+
     arguments = {}
     for name, wanted in inspect.signature(function).parameters.items():
         if wanted.kind is inspect.Parameter.VAR_KEYWORD:
@@ -173,6 +174,8 @@ def _of(module: Any, root: Path) -> bool:
 
 
 def _failed(function: str, root: Path, problem: BaseException) -> Fault:
+    import traceback
+
     frames = traceback.extract_tb(problem.__traceback__)
     own = [frame for frame in frames if frame.filename.startswith(str(root))]
     where = f"{Path(own[-1].filename).relative_to(root)}:{own[-1].lineno}" if own else function

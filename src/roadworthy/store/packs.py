@@ -2,7 +2,8 @@
 
 In: small contents with their digests, from data/gather.py. Out: each of them by its digest, to store/blobs.py.
 A pack is its contents one after another, then an index (MessagePack), the index's length and a mark. It is named after
-the BLAKE3 of all of that, written beside its place and renamed into it: a pack that can be seen is whole.
+the BLAKE3 of its index, which holds the digest of every content; it is written beside its place and renamed into it, so
+that a pack that can be seen is whole.
 """
 
 import contextlib
@@ -22,6 +23,8 @@ SUFFIX = ".pack"
 PACK_BYTES_MAX = 256 << 20
 _TAIL_BYTES = len(MARK) + 8
 _FLUSH_BYTES = 1 << 20
+# What one writev takes (IOV_MAX of Linux).
+_PARTS_MAX = 1024
 
 
 class Spot(NamedTuple):
@@ -104,27 +107,27 @@ class Writer:
         """Write the index, sync, and put the pack in its place. Nothing is left behind when it is empty."""
         if self._entries:
             index = msgspec.msgpack.encode(self._entries)
-            self._parts.append(index + len(index).to_bytes(8, "little") + MARK)
+            self._parts += [index, len(index).to_bytes(8, "little"), MARK]
             self._flush()
             os.fdatasync(self._descriptor)
             os.fchmod(self._descriptor, 0o444)
-            Path(self._temporary).replace(self._folder / f"{self._hasher.hexdigest()}{SUFFIX}")
+            Path(self._temporary).replace(self._folder / f"{blake3(index).hexdigest()}{SUFFIX}")
         self._discard()
 
     def _begin(self) -> None:
         self._entries: list[tuple[bytes, int, int]] = []
         self._parts: list[bytes] = []
         self._size = self._waiting = 0
-        self._hasher = blake3()
         self._temporary = str(self._folder / f".{os.getpid()}.{os.urandom(6).hex()}")
         self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
     def _flush(self) -> None:
-        content = b"".join(self._parts)
-        self._hasher.update(content)
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
+        for start in range(0, len(self._parts), _PARTS_MAX):
+            parts = self._parts[start : start + _PARTS_MAX]
+            written = os.writev(self._descriptor, parts)
+            rest = memoryview(b"".join(parts))[written:] if written < sum(map(len, parts)) else b""
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
         self._parts.clear()
         self._waiting = 0
 
