@@ -94,7 +94,7 @@ def test_a_second_rule_that_breaks_joins_the_open_alert(store, served, place):
     served.serve(model, MIDNIGHT, MIDNIGHT + DAY, shift=2.0)
     spot = place("drift.large.count == 0", "volume.change > -0.5")
     watch(store, spot, 1)
-    served.serve(model, MIDNIGHT + DAY, MIDNIGHT + 2 * DAY, n=300, seed=4)
+    served.serve(model, MIDNIGHT + DAY, MIDNIGHT + 2 * DAY, n=300, seed=4, shift=2.0)
     said = []
     watch(store, spot, 2, said)
     assert len(said) == 1
@@ -103,6 +103,18 @@ def test_a_second_rule_that_breaks_joins_the_open_alert(store, served, place):
     served.serve(model, MIDNIGHT + 2 * DAY, MIDNIGHT + 3 * DAY, n=300, seed=5)
     watch(store, spot, 3)
     assert alerts.open_alerts(store, "p") == []
+
+
+def test_one_breach_mended_as_another_begins_is_two_alerts(store, served, place):
+    model = served.register()
+    served.serve(model, MIDNIGHT, MIDNIGHT + DAY, shift=2.0)
+    spot = place("drift.large.count == 0", "volume.change > -0.5")
+    watch(store, spot, 1)
+    served.serve(model, MIDNIGHT + DAY, MIDNIGHT + 2 * DAY, n=300, seed=4)
+    watch(store, spot, 2)
+    second, first = alerts.listing(store, "p")
+    assert first.closed_at == MIDNIGHT + 2 * DAY
+    assert (second.closed_at, [o.rule for o in second.outcomes]) == (None, ["volume.change > -0.5"])
 
 
 def test_the_next_version_closes_its_predecessors_alert(store, served, place):

@@ -44,7 +44,8 @@ def settle(tx: Transaction, project: str, window: Window, spec: MonitorSpec, *, 
         if window.start >= alert.window_start and all(outcome.rule in passed for outcome in alert.outcomes)
     ]
     if broken:
-        opened = next((alert for alert in mine if alert.model == window.model), None)
+        closed = {alert.id for alert in changed}
+        opened = next((a for a in mine if a.model == window.model and a.id not in closed), None)
         after = _extended(opened, broken) if opened else _opened(project, window, spec, broken, new_id)
         changed += [after] if after != opened else []
     for alert in changed:
