@@ -127,6 +127,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    # OpenMP's threads (boosted trees, k-means) spin while they wait; on shared cores, such as two steps on two, that
+    # takes several times as long as sleeping. What is computed stays the same. Child processes inherit it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = rw.main(standalone_mode=False, prog_name="rw")
         sys.stdout.flush()
