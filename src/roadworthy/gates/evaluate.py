@@ -72,7 +72,7 @@ def evaluate(
         rows = _holdout(store, model)
         label = rows[model.label].to_numpy()
         tell(f"scoring {len(rows):,} hold-out rows")
-        score = served.score(store.blobs, model, rows, keys=store.keys)
+        score = _score(store, model, rows)
         scored = _Scored(rows, label, score)
         champion, comparisons = _compared(store, place, (model, against), scored, tell)
         facts: dict[str, Any] = {
@@ -137,6 +137,18 @@ def _holdout(store: Store, model: Model) -> "pd.DataFrame":
     return rows.reset_index(drop=True)
 
 
+def _score(store: Store, model: Model, rows: "pd.DataFrame") -> Any:
+    """The model's answers, from the code that serves and with its one thread.
+
+    More threads would wait for each other wherever the machine has other work: seen, ten times slower.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
+
+    predictor = served.predictor(store.blobs, model, keys=store.keys)
+    with threadpool_limits(limits=1):
+        return predictor.predict(rows)
+
+
 def _metrics(store: Store, model: Model, label: Any, score: Any) -> dict[str, float]:
     """What the run logged, and what we measured, which wins."""
     logged = {name: value for name, value in metrics.latest(store, model.run).items() if _is_number(value)}
@@ -165,7 +177,7 @@ def _compared(
     try:
         if against.task != model.task:
             raise invalid(f"it is for {against.task}")
-        theirs = served.score(store.blobs, against, scored.rows, keys=store.keys)
+        theirs = _score(store, against, scored.rows)
         measured = performance.measure(scored.label, theirs, task=against.task, threshold=against.threshold)
     except Fault as fault:
         if fault.code is not Code.INVALID:

@@ -38,6 +38,7 @@ BATCH_S, BATCH_CALLS_MIN, BATCH_CALLS_MAX = 1.5, 20, 500
 PATIENCE_S = 5.0
 TIMEOUT_S = 120.0
 MIB = 1 << 20
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class _Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +84,8 @@ def measure(store: Store, model: Model, rows: Any, *, root: Path | None = None) 
 
 
 def _in_a_process(folder: Path, model: Model, root: Path | None) -> dict[str, float]:
-    environment = dict(os.environ)
+    # one thread for a prediction, as the server has it by default
+    environment = {**dict.fromkeys(THREADS, "1"), **os.environ}
     if root is not None:
         environment["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
     try:
