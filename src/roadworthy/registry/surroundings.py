@@ -22,6 +22,18 @@ FILE_SIZE_MAX = 2 << 20
 DIFF_SIZE_MAX = 32 << 20
 GIT_TIMEOUT_S = 20
 CELLS = "cells.py"  # what a notebook has executed, under this name in the archive
+# Nothing that a repository's own settings could make git run.
+_GIT = (
+    "git",
+    "-c",
+    "core.fsmonitor=",
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "diff.external=",
+    "-c",
+    "core.pager=cat",
+)
 _INFO = re.compile(r"(.+?)-([^-]+?)(?:-py\d.*)?\.(?:dist|egg)-info")
 
 
@@ -69,7 +81,7 @@ def code(blobs: Blobs, root: Path, started_with: Path | None = None) -> CodeVers
     for name, content in sorted(files.items()):
         hasher.update(f"{name}\0{digest_of(content)}\n".encode())
     commit = _git(root, "rev-parse", "HEAD")
-    difference = _git(root, "diff", "HEAD") if commit else None
+    difference = _git(root, "diff", "--no-ext-diff", "--no-textconv", "--binary", "HEAD") if commit else None
     dirty = bool(difference) or bool(commit and _git(root, "status", "--porcelain", "--untracked-files=normal"))
     diff = blobs.put(difference) if difference and len(difference) <= DIFF_SIZE_MAX else None
     return CodeVersion(
@@ -116,7 +128,7 @@ def _git(root: Path, *arguments: str) -> bytes | None:
     """What git prints, or None where there is no git or no repository."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, timeout=GIT_TIMEOUT_S, check=False
+            [*_GIT, "-C", str(root), *arguments], capture_output=True, timeout=GIT_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -1,6 +1,7 @@
 """`rw audit`: read, verify and checkpoint the log of changes."""
 
 import json
+import re
 from pathlib import Path
 
 import click
@@ -128,4 +129,6 @@ def _read(file: Path) -> str:
 
 def _detail(event: Event) -> str:
     text = json.dumps(event.detail, separators=(",", ":"), ensure_ascii=False) if event.detail else ""
+    # Digests are shown by their beginning; --json has them whole.
+    text = re.sub(r"\b([0-9a-f]{12})(?:[0-9a-f]{20}|[0-9a-f]{52})\b", r"\1", text)
     return text if len(text) <= DETAIL_SHOWN else f"{text[: DETAIL_SHOWN - 1]}…"

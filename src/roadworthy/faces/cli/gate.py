@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from roadworthy.faces.cli import output
-from roadworthy.faces.cli.place import open_here
+from roadworthy.faces.cli.place import check_rules, open_here
 from roadworthy.gates import gate
 from roadworthy.gates.compare import in_words
 from roadworthy.nouns.errors import EXIT_CODES, Code, invalid
@@ -34,6 +34,7 @@ def command(model: str | None, *, force: bool, as_json: bool) -> int:
       rw gate late-flights --json | jq .certificate.passed
     """  # noqa: D301 - click's mark is the control character
     place, store = open_here()
+    check_rules(place)
     with store:
         judged = models.get(store, model or _own(place))
         output.say(f"gate: {judged.id}")

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from roadworthy.faces.cli import output
-from roadworthy.faces.cli.place import here, open_here
+from roadworthy.faces.cli.place import check_rules, here, open_here
 from roadworthy.nouns.errors import invalid
 from roadworthy.nouns.project import Duration, seconds
 
@@ -52,6 +52,7 @@ def command(ctx: click.Context, every: str, source: str, *, once: bool, as_json:
     from roadworthy.operate import loop
 
     place, store = open_here()
+    check_rules(place)
     with store:
         loop.operate(store, place, once=once, every_s=every_s, tell=_teller(as_json=as_json), progress=output.say)
 

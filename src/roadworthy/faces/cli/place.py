@@ -2,11 +2,18 @@
 
 from pathlib import Path
 
+import msgspec
+
+from roadworthy import __version__
 from roadworthy.nouns.errors import Fault, not_found
 from roadworthy.nouns.project import Place
 from roadworthy.store import project_file
+from roadworthy.store.blobs import digest_of
 from roadworthy.store.diagnosis import Problem
 from roadworthy.store.store import HOME, Store, open_store
+
+# The digest of the rules that were last found good.
+CHECKED = "rules-checked"
 
 
 def here() -> Place:
@@ -52,18 +59,30 @@ def open_around() -> tuple[Store, str]:
 
 
 def check_rules(place: Place) -> None:
-    """Judge the grammar of every rule of the project file.
+    """Judge the grammar of every rule of the project file, before hours of work for a rule that cannot be judged.
+
+    Rules that were found good are remembered by their digest, so that a run in which nothing changed need not load CEL.
 
     Raises:
-        Fault: invalid, with the line and column of each rule that is not CEL.
+        Fault: invalid, with the line and column of each rule that is not CEL or asks for what is not measured.
     """
+    written = list(project_file.rules(place.project))
+    digest = digest_of(msgspec.json.encode([__version__, written]))
+    remembered = place.home / CHECKED
+    if not written or (remembered.is_file() and remembered.read_text() == digest):
+        return
     from roadworthy.gates import rules
+    from roadworthy.operate import window_facts
+    from roadworthy.releases import plan
 
+    known = {"gate": rules.GATE_FACTS, "release": plan.FACTS, "monitor": window_facts.KNOWN}
     found: list[Problem] = []
-    for path, rule in project_file.rules(place.project):
+    for path, rule in written:
         try:
-            rules.check(rule)
+            rules.check(rule, known=known[str(path[0])])
         except Fault as problem:
             found.append(Problem(path=path, what=problem.what, fix=problem.fix))
     if found:
         raise project_file.fault(place.root / project_file.FILE, found)
+    if place.home.is_dir():
+        remembered.write_text(digest)

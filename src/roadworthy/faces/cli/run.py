@@ -40,6 +40,7 @@ def command(*, explain: bool, dry_run: bool, as_json: bool, **chosen: Any) -> An
             return _explain(runner.explain(store, here, options=options), as_json=as_json, brief=not explain)
         from roadworthy.faces.cli import run_shown
 
+        place.check_rules(here)
         return run_shown.run(store, here, options, as_json=as_json)
 
 
