@@ -1,5 +1,6 @@
 """Models with certificates for tests of releases, made without a pipeline; requests over real HTTP."""
 
+import functools
 import http.client
 import json
 import socket
@@ -72,8 +73,26 @@ def certified(store: Store, *, seed: int = 0, kind: str = "good", passed: bool =
     """Train, register and certify a version of the model `late`.
 
     Args:
-        kind: `good`; `drifting`, which says late far more often; `erring`, which knows no carrier but AA and fails.
+        kind: `good`; `drifting`, which says late far more often; `erring`, which knows no carrier but AA and fails; `unloadable`,
+            which is no model at all.
     """
+    made: Any = {"not": "an estimator"} if kind == "unloadable" else _trained(seed, kind)
+    model = models.register(
+        store,
+        Model(
+            name="late", version=0, run=store.ids.new(), value=formats.save(store.blobs, made, format="skops"),
+            signature=signature.infer(rows(10)[FEATURES]), label="late", project="flights",
+        ),
+    )  # fmt: skip
+    facts = {"metrics": {"auc": 0.8}}
+    evidence = Evidence(model=model.id, model_digest=model.value.digest, facts=facts)
+    limit = 0.7 if passed else 0.9
+    certificate.issue(store, evidence, rules.judge([f"metrics.auc >= {limit}"], facts), project="flights")
+    return model
+
+
+@functools.cache
+def _trained(seed: int, kind: str) -> Any:
     table = rows(400, seed)
     label = late(table, seed)
     if kind == "drifting":
@@ -85,19 +104,7 @@ def certified(store: Store, *, seed: int = 0, kind: str = "good", passed: bool =
     encode = ColumnTransformer(
         [("carrier", OneHotEncoder(handle_unknown="error"), ["carrier"])], remainder="passthrough"
     )
-    estimator = make_pipeline(encode, LogisticRegression(max_iter=2000)).fit(training, label)
-    model = models.register(
-        store,
-        Model(
-            name="late", version=0, run=store.ids.new(), value=formats.save(store.blobs, estimator),
-            signature=signature.infer(table[FEATURES]), label="late", project="flights",
-        ),
-    )  # fmt: skip
-    facts = {"metrics": {"auc": 0.8}}
-    evidence = Evidence(model=model.id, model_digest=model.value.digest, facts=facts)
-    limit = 0.7 if passed else 0.9
-    certificate.issue(store, evidence, rules.judge([f"metrics.auc >= {limit}"], facts), project="flights")
-    return model
+    return make_pipeline(encode, LogisticRegression(max_iter=2000)).fit(training, label)
 
 
 def free_port() -> int:

@@ -1,40 +1,52 @@
-"""A stranger's kind of target: it keeps everything in memory, and cannot divide traffic."""
+"""A stranger's kinds of targets: they keep everything in memory; one can divide traffic, one cannot."""
+
+from collections.abc import Mapping
+
+import msgspec
 
 from roadworthy.releases.targets.protocol import Ground, Observed, Server, Unit
 
-_RUNNING: dict[str, dict[str, str]] = {}
-_LIVE: dict[str, str] = {}
+
+class _Memory(msgspec.Struct):
+    running: dict[str, str] = {}
+    shares: dict[str, float] = {}
+
+
+_MEMORIES: dict[str, _Memory] = {}
 
 
 class Memory:
     def __init__(self, ground: Ground) -> None:
-        self.key = str(ground.folder)
+        self.memory = _MEMORIES.setdefault(str(ground.folder), _Memory())
 
     def observe(self) -> Observed:
-        servers = [Server(release=key, model=model, state="up") for key, model in self._running().items()]
-        live = _LIVE.get(self.key)
-        return Observed(
-            url=f"memory:{self.key}" if live else "", up=live is not None, servers=tuple(servers),
-            shares={live: 1.0} if live else {},
-        )  # fmt: skip
+        running, shares = self.memory.running, self.memory.shares
+        servers = [Server(release=key, model=model, state="up") for key, model in running.items()]
+        url = "http://memory" if shares else ""
+        return Observed(url=url, up=bool(shares), servers=tuple(servers), shares=dict(shares))
 
     def start(self, unit: Unit) -> None:
-        self._running()[unit.release] = unit.model.id
+        self.memory.running[unit.release] = unit.model.id
 
     def send_all(self, release: str) -> None:
-        _LIVE[self.key] = release
+        self.memory.shares = {release: 1.0}
 
     def keep(self, releases: frozenset[str]) -> None:
-        for key in set(self._running()) - releases:
-            del self._running()[key]
+        self.memory.running = {key: model for key, model in self.memory.running.items() if key in releases}
 
     def down(self) -> None:
-        _RUNNING.pop(self.key, None)
-        _LIVE.pop(self.key, None)
+        self.memory.running, self.memory.shares = {}, {}
 
-    def _running(self) -> dict[str, str]:
-        return _RUNNING.setdefault(self.key, {})
+
+class Divided(Memory):
+    def set_shares(self, shares: Mapping[str, float], *, live: str) -> None:
+        assert live in shares
+        self.memory.shares = dict(shares)
 
 
 def make(ground: Ground) -> Memory:
     return Memory(ground)
+
+
+def make_divided(ground: Ground) -> Divided:
+    return Divided(ground)

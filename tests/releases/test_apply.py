@@ -1,16 +1,11 @@
-"""Releases to this machine with real servers, real traffic and real kills."""
+"""Records of releases: what follows what, whoever asks, on a target that keeps everything in memory."""
 
-import os
-import signal
-import threading
-import time
-from typing import Self
-
-import psutil
+import msgspec
 import pytest
 
-from roadworthy.gates import certificate
+from roadworthy.gates import certificate, rules
 from roadworthy.nouns.errors import Code, Fault
+from roadworthy.nouns.evidence import Evidence
 from roadworthy.nouns.model import Model
 from roadworthy.nouns.plan import Plan
 from roadworthy.nouns.project import Place
@@ -18,248 +13,202 @@ from roadworthy.nouns.release import Release
 from roadworthy.registry import models
 from roadworthy.releases import apply as applying
 from roadworthy.releases import grounds, plan, releases
+from roadworthy.store import locks
+from roadworthy.store.clock import SimulatedClock, SystemClock
 from roadworthy.store.log import newest
 from roadworthy.store.store import Store
 from tests.releases import garage
 
-pytestmark = pytest.mark.timeout(180)
+TARGET = "parts"
 
 
 def planned(store: Store, place: Place, model: Model, shares: tuple[float, ...] | None = None) -> Plan:
-    return plan.make(store, model, certificate.require(store, model), place, "local", shares=shares)
+    return plan.make(store, model, certificate.require(store, model), place, TARGET, shares=shares)
 
 
 def release(store: Store, place: Place, model: Model, shares: tuple[float, ...] | None = None) -> Release:
     return applying.apply(store, planned(store, place, model, shares), place)
 
 
-def port(place: Place) -> int:
-    return place.project.release["local"].port
+def shares(store: Store, place: Place) -> dict[str, float]:
+    road = releases.road(store, "flights", TARGET)
+    target = grounds.open_target(store, place, TARGET).observe()
+    assert target.shares == pytest.approx({r.id: r.share for r in road.all if r.share})
+    return {r.model: r.share for r in road.all}
 
 
-class Traffic:
-    """Clients that never stop asking; every answer but 200 is kept."""
-
-    def __init__(self, port: int, clients: int = 3) -> None:
-        self.port = port
-        self.bad: list[object] = []
-        self.answered = 0
-        self.met: dict[str, set[str]] = {}
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(i,)) for i in range(clients)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self, seed: int) -> None:
-        table = garage.rows(5_000, seed + 100)
-        at = 0
-        while not self._stop.is_set():
-            row = table.iloc[at % len(table) : at % len(table) + 1]
-            at += 1
-            try:
-                status, body, headers = garage.post(self.port, row)
-            except OSError as problem:
-                self.bad.append(repr(problem))
-                continue
-            if status != 200:
-                self.bad.append((status, body))
-                continue
-            self.answered += 1
-            self.met.setdefault(row["tailnum"].iloc[0], set()).add(headers["x-roadworthy-model"])
-
-
-def served_by(place: Place, count: int = 60, seed: int = 5) -> dict[str, str]:
-    """Entity to the version that answered it."""
-    table = garage.rows(count, seed)
-    found = {}
-    for i in range(count):
-        status, _, headers = garage.post(port(place), table.iloc[i : i + 1])
-        assert status == 200
-        found[table["tailnum"].iloc[i]] = headers["x-roadworthy-model"]
-    return found
-
-
-def observe_until_over(
-    store: Store, place: Place, known: Release, *, feed: bool = True, patience_s: float = 60
-) -> Release:
-    end = time.monotonic() + patience_s
-    seed = 1_000
-    while True:
-        if feed:
-            for i in range(40):
-                garage.post(port(place), garage.rows(1, seed + i))
-            seed += 40
-        applying.observe(store, place, "local")
-        now = releases.get(store, known.id)
-        if now.status != "canary" or time.monotonic() > end:
-            return now
-
-
-def kinds(store: Store, release_id: str) -> list[str]:
+def test_the_first_release_is_live_at_once_and_again_there_is_nothing_to_do(store: Store, bazaar: Place) -> None:
+    model = garage.certified(store, seed=1)
+    shown = planned(store, bazaar, model)
+    assert {c.what: c.action for c in shown.changes}["model"] == "create"
+    one = applying.apply(store, shown, bazaar)
+    assert (one.status, one.certificate) == ("live", certificate.require(store, model).id)
+    assert planned(store, bazaar, model).empty
     with store.read() as reader:
-        return [event.kind for event in reversed(newest(reader, subject=release_id))]
+        size = len(newest(reader))
+    assert applying.apply(store, shown, bazaar).id == one.id
+    assert applying.observe(store, bazaar, TARGET).id == one.id
+    with store.read() as reader:
+        assert len(newest(reader)) == size, "nothing changed, and yet it was logged"
 
 
-def test_the_road_of_two_versions(shop: Store, place: Place) -> None:
-    first, second = garage.certified(shop, seed=1), garage.certified(shop, seed=2)
-    shown = planned(shop, place, first)
-    assert not shown.empty
-    assert shown.shares == (1.0,)
-    one = applying.apply(shop, shown, place)
-    assert (one.status, one.share) == ("live", 1.0)
-    assert kinds(shop, one.id) == ["release.planned", "release.starting", "release.live", "release.crowned"]
-    assert planned(shop, place, first).empty
-    assert set(served_by(place, 5).values()) == {first.id}
-    assert models.champion(shop, "late") == first
+def test_a_plan_says_what_would_change(store: Store, bazaar: Place) -> None:
+    first, second = garage.certified(store, seed=1), garage.certified(store, seed=2)
+    release(store, bazaar, first)
+    shown = planned(store, bazaar, second)
+    changes = {c.what: (c.before, c.after) for c in shown.changes}
+    assert changes["model"] == ("late@1", "late@2")
+    assert changes["traffic"] == ("100%", "10%, then 50%, then 100%")
+    assert changes["certificate"][0] == certificate.require(store, first).id[:16]
+    assert (shown.min_rows, len(shown.rules), shown.previous) == (1, 3, releases.live(store, "flights", TARGET).id)
+    assert releases.under_way(store, "flights", TARGET) is None, "a plan changes nothing"
 
-    two = release(shop, place, second)
-    assert (two.status, two.share) == ("canary", 0.3)
-    assert models.champion(shop, "late") == first
-    with Traffic(port(place)) as traffic:
-        met = served_by(place)
-        assert set(met.values()) == {first.id, second.id}
-        assert served_by(place) == met, "an entity met another version"
-        two = garage.until(lambda: live_now(shop, place, two))
-        assert releases.get(shop, one.id).status == "superseded"
-        assert models.champion(shop, "late") == second
-        assert set(served_by(place, 20).values()) == {second.id}
 
-        back = applying.rollback(shop, place, "local")
-        assert (back.id, back.status) == (one.id, "live")
-        assert set(served_by(place, 20).values()) == {first.id}
-    assert traffic.bad == []
-    assert traffic.answered > 100
-    assert releases.get(shop, two.id).status == "rolled_back"
-    assert models.champion(shop, "late") == first
-    observed = grounds.open_target(shop, place, "local").observe()
-    assert [server.release for server in observed.servers] == [one.id]
-    assert observed.shares == {one.id: 1.0}
+def test_the_total_share_is_one_at_each_step(store: Store, bazaar: Place, clock: SimulatedClock) -> None:
+    release(store, bazaar, garage.certified(store, seed=1))
+    assert shares(store, bazaar) == {"late@1": 1.0}
+    two = release(store, bazaar, garage.certified(store, seed=2))
+    assert two.status == "canary"
+    assert shares(store, bazaar) == pytest.approx({"late@1": 0.9, "late@2": 0.1})
+    assert applying.observe(store, bazaar, TARGET).status == "canary", "no rows, no verdict"
+    clock.sleep(3601)
+    ended = applying.observe(store, bazaar, TARGET)
+    assert (ended.id, ended.status) == (two.id, "rolled_back")
+    assert "0 of 1 rows" in ended.reason
+    assert shares(store, bazaar) == {"late@1": 1.0}
+    assert models.aliases(store, "late") == {"champion": 1}
+
+
+def test_back_and_further_back(store: Store, bazaar: Place) -> None:
+    for seed in (1, 2, 3):
+        release(store, bazaar, garage.certified(store, seed=seed), (1.0,))
+    assert applying.rollback(store, bazaar, TARGET).model == "late@2"
+    assert models.aliases(store, "late") == {"champion": 2}
+    assert applying.rollback(store, bazaar, TARGET).model == "late@1"
+    assert shares(store, bazaar) == {"late@1": 1.0}
     with pytest.raises(Fault, match="no release before"):
-        applying.rollback(shop, place, "local")
+        applying.rollback(store, bazaar, TARGET)
+    told = [(r.model, r.status) for r in releases.listing(store, "flights", TARGET)]
+    assert sorted(told) == [("late@1", "live"), ("late@2", "rolled_back"), ("late@3", "rolled_back")]
+    assert release(store, bazaar, models.get(store, "late@3"), (1.0,)).status == "live"
 
 
-def live_now(store: Store, place: Place, known: Release) -> Release | None:
-    applying.observe(store, place, "local")
-    now = releases.get(store, known.id)
-    assert now.status in {"canary", "live"}, now.reason
-    return now if now.status == "live" else None
-
-
-def test_a_canary_that_errs_is_rolled_back_by_itself(shop: Store, place: Place) -> None:
-    release(shop, place, garage.certified(shop, seed=1))
-    bad = release(shop, place, garage.certified(shop, seed=2, kind="erring"))
-    assert bad.status == "canary"
-    ended = observe_until_over(shop, place, bad)
-    assert ended.status == "rolled_back"
-    assert "canary.errors.share" in ended.reason
-    assert set(served_by(place, 10).values()) == {"late@1"}
-    assert models.aliases(shop, "late")["champion"] == 1
-
-
-def test_a_canary_whose_scores_drift_is_rolled_back_by_itself(shop: Store, place: Place) -> None:
-    release(shop, place, garage.certified(shop, seed=1))
-    odd = release(shop, place, garage.certified(shop, seed=2, kind="drifting"), (0.5,))
-    ended = observe_until_over(shop, place, odd)
-    assert ended.status == "rolled_back"
-    assert "canary.score.psi" in ended.reason
-    assert [o.passed for o in ended.outcomes] == [True, False]
-
-
-def test_a_server_that_is_killed_is_seen_and_healed(shop: Store, place: Place) -> None:
-    one = release(shop, place, garage.certified(shop, seed=1))
-    target = grounds.open_target(shop, place, "local")
-    pid = target.observe().server(one.id).pid
-    os.kill(pid, signal.SIGKILL)
-    garage.until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie")
-    assert not target.observe().healthy(one.id)
-    assert not planned(shop, place, models.get(shop, "late@1")).empty
-    healed = applying.up(shop, place, "local")
-    assert healed.id == one.id
-    assert target.observe().healthy(one.id)
-    assert set(served_by(place, 5).values()) == {"late@1"}
-
-
-def test_a_machine_that_was_restarted_gets_back_live_and_canary(shop: Store, place: Place) -> None:
-    one = release(shop, place, garage.certified(shop, seed=1))
-    two = release(shop, place, garage.certified(shop, seed=2))
-    target = grounds.open_target(shop, place, "local")
-    seen = target.observe()
-    for pid in [seen.detail["router"], *(server.pid for server in seen.servers)]:
-        os.kill(pid, signal.SIGKILL)
-    garage.until(lambda: not target.observe().up)
-    assert applying.up(shop, place, "local").status == "canary"
-    seen = target.observe()
-    assert seen.healthy(one.id)
-    assert seen.healthy(two.id)
-    assert seen.shares == pytest.approx({one.id: 0.7, two.id: 0.3})
-
-
-def test_down_and_up_again(shop: Store, place: Place) -> None:
-    one = release(shop, place, garage.certified(shop, seed=1))
-    for _ in range(2):
-        assert applying.down(shop, place, "local").id == one.id
-    seen = grounds.open_target(shop, place, "local").observe()
-    assert (seen.up, seen.servers) == (False, ())
-    assert releases.get(shop, one.id).stopped
-    # what was stopped by hand is not brought back by the loop
-    applying.observe(shop, place, "local")
-    assert not grounds.open_target(shop, place, "local").observe().up
-    assert applying.up(shop, place, "local").status == "live"
-    assert set(served_by(place, 3).values()) == {"late@1"}
-
-
-def test_nothing_is_released_without_a_certificate_that_holds(shop: Store, place: Place) -> None:
-    refused = garage.certified(shop, seed=1, passed=False)
+def test_going_back_needs_a_certificate_that_still_holds(store: Store, bazaar: Place, clock: SimulatedClock) -> None:
+    first, second = garage.certified(store, seed=1), garage.certified(store, seed=2)
+    release(store, bazaar, first)
+    release(store, bazaar, second, (1.0,))
+    clock.sleep(1)
+    take_back(store, first)
     with pytest.raises(Fault, match="gate refused") as fault:
-        planned(shop, place, refused)
+        applying.rollback(store, bazaar, TARGET)
     assert fault.value.code == Code.REFUSED
-    good = garage.certified(shop, seed=2)
-    shown = planned(shop, place, good)
-    path = shop.blobs.path(good.value.digest)
+    assert shares(store, bazaar) == {"late@2": 1.0}
+    # but what is live is healed even so: a refusal is a reason to release another, not to have nothing
+    take_back(store, second)
+    grounds.open_target(store, bazaar, TARGET).down()
+    assert applying.up(store, bazaar, TARGET).model == "late@2"
+    assert shares(store, bazaar) == {"late@2": 1.0}
+
+
+def take_back(store: Store, model: Model) -> None:
+    facts = {"metrics": {"auc": 0.1}}
+    evidence = Evidence(model=model.id, model_digest=model.value.digest, facts=facts)
+    certificate.issue(store, evidence, rules.judge(["metrics.auc >= 0.7"], facts), project="flights")
+
+
+def test_nothing_is_released_without_a_certificate_that_holds(store: Store, bazaar: Place) -> None:
+    refused = garage.certified(store, seed=1, passed=False)
+    with pytest.raises(Fault, match="gate refused") as fault:
+        planned(store, bazaar, refused)
+    assert fault.value.code == Code.REFUSED
+    good = garage.certified(store, seed=2)
+    with pytest.raises(Fault, match="does not allow"):
+        plan.make(store, refused, certificate.require(store, good), bazaar, TARGET)
+    shown = planned(store, bazaar, good)
+    path = store.blobs.path(good.value.digest)
     path.chmod(0o644)
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(Fault) as fault:
-        applying.apply(shop, shown, place)
+        applying.apply(store, shown, bazaar)
     assert fault.value.code == Code.REFUSED
-    assert releases.listing(shop, "flights") == []
+    assert releases.listing(store, "flights") == []
 
 
-def test_a_taken_port_is_named_and_leaves_no_process(shop: Store, place: Place) -> None:
-    import socket
-
-    with socket.create_server(("127.0.0.1", port(place))):
-        with pytest.raises(Fault, match=f"port {port(place)} is taken") as fault:
-            release(shop, place, garage.certified(shop, seed=1))
-        assert str(os.getpid()) in fault.value.what
-    assert [r.status for r in releases.listing(shop, "flights")] == ["failed"]
-    assert grounds.open_target(shop, place, "local").observe().servers == ()
-
-
-def test_a_plan_that_the_world_overtook_is_not_applied(shop: Store, place: Place) -> None:
-    first, second, third = (garage.certified(shop, seed=seed) for seed in (1, 2, 3))
-    release(shop, place, first)
-    old = planned(shop, place, second)
-    release(shop, place, third, (1.0,))
+def test_a_plan_that_the_world_overtook_is_not_applied(store: Store, bazaar: Place, clock: SimulatedClock) -> None:
+    first, second, third = (garage.certified(store, seed=seed) for seed in (1, 2, 3))
+    release(store, bazaar, first)
+    old = planned(store, bazaar, second)
+    release(store, bazaar, third, (1.0,))
     with pytest.raises(Fault, match="changed since the plan") as fault:
-        applying.apply(shop, old, place)
+        applying.apply(store, old, bazaar)
     assert fault.value.code == Code.CONFLICT
+    other = msgspec.structs.replace(planned(store, bazaar, second), certificate="0" * 64)
+    with pytest.raises(Fault, match="not the one that was planned"):
+        applying.apply(store, other, bazaar)
 
 
-def test_one_release_at_a_time(shop: Store, place: Place) -> None:
-    first, second, third = (garage.certified(shop, seed=seed) for seed in (1, 2, 3))
-    release(shop, place, first)
-    two = release(shop, place, second)
+def test_one_release_at_a_time_and_the_same_again_carries_on(store: Store, bazaar: Place) -> None:
+    first, second, third = (garage.certified(store, seed=seed) for seed in (1, 2, 3))
+    release(store, bazaar, first)
+    two = release(store, bazaar, second)
     with pytest.raises(Fault, match="on its way"):
-        release(shop, place, third)
-    assert release(shop, place, second).id == two.id, "the same again carries on with what is under way"
-    back = applying.rollback(shop, place, "local")
-    assert back.model == first.id
-    assert releases.get(shop, two.id).status == "rolled_back"
+        release(store, bazaar, third)
+    assert release(store, bazaar, second).id == two.id
+    assert applying.rollback(store, bazaar, TARGET).model == first.id
+    assert releases.get(store, two.id).status == "rolled_back"
+
+
+def test_whoever_holds_the_target_is_alone(store: Store, bazaar: Place) -> None:
+    model = garage.certified(store, seed=1)
+    shown = planned(store, bazaar, model)
+    lock = locks.held(store, f"release:flights:{TARGET}", now=SystemClock().now())
+    with lock, pytest.raises(Fault, match="is held by") as fault:
+        applying.apply(store, shown, bazaar)
+    assert fault.value.code == Code.CONFLICT
+    assert applying.apply(store, shown, bazaar).status == "live"
+
+
+def test_stopped_by_hand_stays_stopped_until_started_by_hand(store: Store, bazaar: Place) -> None:
+    assert applying.down(store, bazaar, TARGET) is None
+    with pytest.raises(Fault, match="nothing is released"):
+        applying.up(store, bazaar, TARGET)
+    one = release(store, bazaar, garage.certified(store, seed=1))
+    two = release(store, bazaar, garage.certified(store, seed=2))
+    for _ in range(2):
+        assert applying.down(store, bazaar, TARGET).id == one.id
+    assert releases.get(store, two.id).status == "rolled_back"
+    applying.observe(store, bazaar, TARGET)
+    target = grounds.open_target(store, bazaar, TARGET)
+    assert target.observe().servers == ()
+    assert applying.up(store, bazaar, TARGET).id == one.id
+    assert shares(store, bazaar) == {"late@1": 1.0}
+    # a new version beside a stopped one has nothing to be compared with
+    applying.down(store, bazaar, TARGET)
+    assert release(store, bazaar, models.get(store, "late@2")).status == "live"
+    assert releases.get(store, one.id).status == "superseded"
+    assert shares(store, bazaar) == {"late@2": 1.0}
+
+
+def test_shares_that_make_no_sense_are_refused(store: Store, bazaar: Place) -> None:
+    release(store, bazaar, garage.certified(store, seed=1))
+    second = garage.certified(store, seed=2)
+    for wrong in ((0.0,), (0.5, 0.1), (0.5, 0.5), (1.5,)):
+        with pytest.raises(Fault, match="shares are over 0"):
+            planned(store, bazaar, second, wrong)
+    assert planned(store, bazaar, second, (0.2,)).shares == (0.2, 1.0)
+    assert planned(store, bazaar, second, (1.0,)).shares == (1.0,)
+
+
+def test_records_are_kept_alike_on_both_engines(any_store: Store) -> None:
+    made = Release(id="a" * 32, model="m@1", target="t", certificate="c", project="p", status="live", share=1.0)
+    releases.save(any_store, releases.Event(kind="release.live", subject=made.id), [made])
+    coming = msgspec.structs.replace(made, id="b" * 32, model="m@2", status="canary", share=0.0, created_at=1.0)
+    releases.save(any_store, releases.Event(kind="release.canary", subject=coming.id), [coming])
+    assert releases.road(any_store, "p", "t") == releases.Road(live=made, coming=coming)
+    over = msgspec.structs.replace(coming, status="failed")
+    releases.save(any_store, releases.Event(kind="release.failed", subject=coming.id), [over])
+    assert releases.road(any_store, "p", "t") == releases.Road(live=made)
+    assert releases.listing(any_store, "p") == [over, made]
+    assert releases.listing(any_store, "p", "t", limit=1) == [over]
+    with pytest.raises(Fault, match="no such release"):
+        releases.get(any_store, "c")

@@ -121,6 +121,7 @@ def rollback(store: Store, place: Place, target: str, *, progress: Progress | No
                 stage_since=now, updated_at=now, reason=f"{road.live.model} is taken back by {store.actor}",
             )  # fmt: skip
             _save(work, "release.rollback_began", former, [former])
+            work.say(f"{road.live.model}: taken back; {former.model} is started")
             road = msgspec.structs.replace(road, coming=former)
         return _drive(work, _main(work, road), road)
 
@@ -219,7 +220,7 @@ def _seen(work: _Work, release: Release, road: Road, observed: Observed, problem
 def _write(work: _Work, before: Release, after: Release, actions: tuple[Action, ...], road: Road) -> Road:
     """Record what follows, all of it in one transaction; nothing when nothing changed."""
     changed = rollout.settle({**road.by_id, before.id: before}, after, actions)
-    if changed:
+    if changed and not _same_verdict(before, after, changed):
         kind = f"release.{after.status}" if after.status != before.status else "release.judged"
         if after.status == before.status and after.share != before.share:
             kind = "release.widened"
@@ -230,6 +231,14 @@ def _write(work: _Work, before: Release, after: Release, actions: tuple[Action, 
     live = [r for r in records.values() if r.status == "live"]
     coming = [r for r in records.values() if r.status in rollout.UNDER_WAY]
     return Road(live=live[0] if live else None, coming=coming[0] if coming else None)
+
+
+def _same_verdict(before: Release, after: Release, changed: dict[str, Release]) -> bool:
+    """Whether a stage was only measured again, with each rule as it was: that is no change to record."""
+    if set(changed) != {after.id} or msgspec.structs.replace(after, outcomes=before.outcomes) != before:
+        return False
+    verdicts = [[(o.rule, o.passed, o.problem) for o in release.outcomes] for release in (before, after)]
+    return verdicts[0] == verdicts[1]
 
 
 def _carry_out(work: _Work, release: Release, actions: tuple[Action, ...], road: Road) -> str:
@@ -258,10 +267,13 @@ def _start(work: _Work, release_id: str, road: Road) -> str:
     if record is None or record.stopped:
         return ""
     model = models.get(work.store, record.model)
+    # What answers already is healed with the certificate it was released with: a later refusal is a reason to release
+    # another, not one to have nothing after a restart. Whatever is not on the road yet needs one that holds now.
+    certificate = record.certificate
     try:
-        # Asked before each start: a certificate may have been taken back since it was planned.
-        certificate = certificates.require(work.store, model)
-        unit = Unit(release=record.id, model=model, envelope=certificates.export(work.store, certificate.id))
+        if record.status not in {"live", "canary"}:
+            certificate = certificates.require(work.store, model).id
+        unit = Unit(release=record.id, model=model, envelope=certificates.export(work.store, certificate))
         work.target.start(unit)
     except Fault as problem:
         work.say(f"{record.model}: {problem.what}")

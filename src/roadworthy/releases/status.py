@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from roadworthy.gates.measures import drift
 from roadworthy.nouns.model import FieldType, Model
 from roadworthy.nouns.project import Place
 from roadworthy.nouns.release import Release
@@ -81,7 +82,7 @@ def look(store: Store, place: Place, target: str) -> TargetStatus:
         advice = f"nothing is released here yet: rw release --to {target}"
     example = ""
     if observed.url and road.live is not None:
-        example = curl(observed.url, models.get(store, road.live.model), place)
+        example = curl(store, place, observed.url, models.get(store, road.live.model))
     return TargetStatus(
         target=target, url=observed.url, healthy=healthy, versions=versions, unrouted=observed.unrouted,
         rows_dropped=inference_rows.dropped(store.home, target), logs=str(observed.detail.get("logs", "")),
@@ -89,9 +90,10 @@ def look(store: Store, place: Place, target: str) -> TargetStatus:
     )  # fmt: skip
 
 
-def curl(url: str, model: Model, place: Place) -> str:
-    """A request with made-up values, as a shell command."""
-    row = {field.name: EXAMPLES[field.type] for field in model.signature.inputs}
+def curl(store: Store, place: Place, url: str, model: Model) -> str:
+    """A request as a shell command, with values such as the model was trained on."""
+    usual = _usual(store, model)
+    row = {field.name: usual.get(field.name, EXAMPLES[field.type]) for field in model.signature.inputs}
     serving = place.project.serving
     for extra in (serving.entity, serving.key):
         if extra and extra not in row:
@@ -99,6 +101,21 @@ def curl(url: str, model: Model, place: Place) -> str:
     body = msgspec.json.encode({"dataframe_records": [row]}).decode()
     quoted = body.replace("'", "'\\''")
     return f"curl -s {url}/invocations -H 'content-type: application/json' -d '{quoted}'"
+
+
+def _usual(store: Store, model: Model) -> dict[str, Any]:
+    """The most frequent category and the median of each column that the model's profile remembers."""
+    if model.profile is None or not store.blobs.has(model.profile):
+        return {}
+    types = {field.name: field.type for field in model.signature.inputs}
+    found: dict[str, Any] = {}
+    for column in drift.decode(store.blobs.get(model.profile)).columns:
+        if column.type == "string" and column.categories:
+            found[column.name] = max(column.categories, key=lambda value: column.categories[value])
+        elif column.type == "number" and column.sketch:
+            median = column.sketch[len(column.sketch) // 2]
+            found[column.name] = round(median) if types.get(column.name) == "integer" else round(median, 4)
+    return found
 
 
 def _version(release: Release, observed: Observed) -> Version:

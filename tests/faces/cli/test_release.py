@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -155,3 +156,18 @@ def test_a_release_killed_anywhere_is_carried_on_by_the_same_command(shop: Store
     back = rw(place, "rollback", "--json")
     assert json.loads(back.stdout)["model"] == "late@3"
     assert json.loads(back.stdout)["status"] == "live"
+
+
+def test_on_a_terminal_it_asks_first(shop: Store, place: Place) -> None:
+    garage.certified(shop, seed=1)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([*RW, "release"], cwd=place.root, stdin=theirs, stdout=theirs, stderr=theirs) as asked:
+        os.close(theirs)
+        shown = b""
+        while b"[y/N]" not in shown:
+            shown += os.read(ours, 1024)
+        os.write(ours, b"n\n")
+        assert asked.wait(60) == 130
+    os.close(ours)
+    assert b"Apply this to local?" in shown
+    assert releases.listing(shop, "flights") == []

@@ -8,11 +8,14 @@ from roadworthy.releases.targets.local import processes
 from roadworthy.releases.targets.local.processes import Process
 from roadworthy.releases.targets.protocol import Ground, Server, Unit
 from roadworthy.serving import bundle, runtime
+from roadworthy.store.clock import SystemClock
 
 START_PATIENCE_S = 120.0
+STUCK_PATIENCE_S = 10.0
 # The router's process is noted beside the servers'.
 ROUTER = "router"
 PART = 16
+_clock = SystemClock()
 
 
 def start(ground: Ground, unit: Unit) -> None:
@@ -88,8 +91,9 @@ def _running(ground: Ground, name: str, path: Path) -> Process | None:
     process = processes.find(_notes(ground), name, str(path))
     if process is None:
         return None
-    # A command that was killed since may have started it a moment ago.
-    if processes.wait_until_up(process, path, patience_s=START_PATIENCE_S):
+    # A command that was killed since may have started it a moment ago; one that had its time is stuck.
+    age_s = max(0.0, _clock.now() - process.started)
+    if processes.wait_until_up(process, path, patience_s=max(STUCK_PATIENCE_S, START_PATIENCE_S - age_s)):
         processes.stop(process)
         return None
     return process
