@@ -114,10 +114,12 @@ def test_a_refusal_is_no_certificate_and_says_what_would_pass(store, model):
 
 
 def test_a_later_refusal_takes_back_a_pass(store, model, clock):
-    issue(store, model)
+    first = issue(store, model)
     clock.sleep(1)
     issue(store, model, auc=0.5)
     refuse(lambda: certificate.require(store, model), "the gate refused")
+    assert certificate.require(store, model, by=first.id) == first
+    refuse(lambda: certificate.require(store, model, by="0" * 64), "the certificate does not hold")
 
 
 def test_another_models_certificate_does_not_do(store, model):

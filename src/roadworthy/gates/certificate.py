@@ -173,17 +173,21 @@ def open_statement(envelope: bytes, *, public: bytes) -> Statement:
     return statement
 
 
-def require(store: Store, model: Model) -> Certificate:
+def require(store: Store, model: Model, *, by: str = "") -> Certificate:
     """The valid, passed certificate of this very model; without one nothing is released.
 
     The newest certificate counts: a later refusal takes back an earlier pass. It must be signed by the project's key,
     and the model's record and bytes must be those that were measured.
 
+    Args:
+        by: id of the certificate to look at instead of the newest: going back to what was released before rests on
+            what released it then, even if it has lost to a better champion since.
+
     Raises:
         Fault: refused, saying what is missing and what would pass.
     """
     fix = f"run `rw gate {model.id}`, and release what passes"
-    ids = _ids(store, model.id)
+    ids = [by] if by else _ids(store, model.id)
     if not ids:
         raise refused("the model has no certificate", where=model.id, fix=fix)
     statement = _own(store, ids[0], fix)
