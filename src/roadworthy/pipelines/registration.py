@@ -11,7 +11,7 @@ import msgspec
 from roadworthy.data.formats import registry as formats
 from roadworthy.gates.measures import drift, performance
 from roadworthy.nouns.errors import invalid
-from roadworthy.nouns.model import Model
+from roadworthy.nouns.model import Model, Signature
 from roadworthy.nouns.project import ModelSpec, Place
 from roadworthy.nouns.run import MetricPoint, Run
 from roadworthy.nouns.step import Value
@@ -40,6 +40,7 @@ def register(store: Store, place: Place, run: Run) -> Model:
             return known
     rows = signature.as_frame(formats.load(store.blobs, holdout, keys=store.keys))
     model = _describe(place, spec, run, rows, (value, holdout))
+    model = msgspec.structs.replace(model, signature=_widened(store, run, model))
     scores = score(store.blobs, model, rows, keys=store.keys)
     labels = rows[spec.label].to_numpy()
     measured = performance.measure(labels, scores, task=spec.task, threshold=spec.threshold)
@@ -76,6 +77,24 @@ def _describe(place: Place, spec: ModelSpec, run: Run, rows: Any, values: tuple[
         slices=place.project.gate.slices,
         project=place.project.name,
     )
+
+
+def _widened(store: Store, run: Run, model: Model) -> Signature:
+    """The hold-out's signature, with nulls allowed wherever a table of the run had some.
+
+    A value can be missing in training and be there in every row of the hold-out; a request may well miss it again. So
+    each table that a step of the run returned, and that has all the model's columns, is looked at.
+    """
+    names = [field.name for field in model.signature.inputs]
+    missing: set[str] = set()
+    for step in run.steps:
+        if step.output is None or step.output.format != "parquet" or step.output == model.holdout:
+            continue
+        table = signature.as_frame(formats.load(store.blobs, step.output, keys=store.keys))
+        if set(names) <= set(table.columns):
+            missing.update(name for name in names if table[name].isna().any())
+    inputs = (msgspec.structs.replace(f, nullable=f.nullable or f.name in missing) for f in model.signature.inputs)
+    return msgspec.structs.replace(model.signature, inputs=tuple(inputs))
 
 
 def _output(run: Run, step: str, key: str) -> Value:
