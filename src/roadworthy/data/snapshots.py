@@ -23,7 +23,8 @@ from roadworthy.nouns.snapshot import Column, File, Snapshot
 from roadworthy.nouns.step import Value
 from roadworthy.store.store import Store
 
-# Rows of a CSV are counted by reading it all; a larger one is counted when its contract is checked.
+# To count a CSV's rows, and to tell its types from every row, is to read it all; a larger one is counted when its
+# contract is checked, and its types are told from its first rows.
 COUNT_CSV_BYTES_MAX = 128 << 20
 ID_DIGITS_MIN = 4
 LISTED_MAX = 1000
@@ -286,8 +287,9 @@ def _describe(
         names=tuple(file.path for file in listed),
     )
     with table_files.connect() as connection:
-        columns = table_files.describe(connection, table, types=types)
-        if kind == "csv" and sum(file.size for file in listed) > COUNT_CSV_BYTES_MAX:
+        whole = sum(file.size for file in listed) <= COUNT_CSV_BYTES_MAX
+        columns = table_files.describe(connection, table, types=types, whole=whole)
+        if kind == "csv" and not whole:
             return kind, None, columns
         counted = msgspec.structs.replace(table, columns=columns if kind == "csv" else ())
         with table_files.faults(counted):

@@ -55,10 +55,10 @@ class Packs:
         except FileNotFoundError:
             return self._spots
         if changed_ns != self._changed_ns:
-            for entry in os.scandir(self.folder):
-                if entry.name.endswith(SUFFIX) and entry.name not in self._seen:
-                    self._spots.update(_index(Path(entry.path)))
-                    self._seen.add(entry.name)
+            for path in self.folder.iterdir():
+                if path.suffix == SUFFIX and path.name not in self._seen:
+                    self._spots.update(_index(path))
+                    self._seen.add(path.name)
             self._changed_ns = changed_ns
         return self._spots
 
