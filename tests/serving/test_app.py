@@ -234,6 +234,7 @@ def test_concurrent_clients_each_get_their_own(server: Served, shared: Maker) ->
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_what_the_model_refuses_is_a_bad_request(maker: Maker, launch: Launcher) -> None:
     served = launch.app(maker.bundle(maker.model(unknown="error"))).wait()
     answer = served.predict(ROW, ROW | {"carrier": "ZZ"})
@@ -244,6 +245,7 @@ def test_what_the_model_refuses_is_a_bad_request(maker: Maker, launch: Launcher)
     assert served.stop() == 0
 
 
+@pytest.mark.slow
 def test_other_hosts_and_origins_are_refused(maker: Maker, launch: Launcher) -> None:
     port = free_port()
     made = maker.bundle(maker.model())
@@ -256,6 +258,9 @@ def test_other_hosts_and_origins_are_refused(maker: Maker, launch: Launcher) -> 
     assert served.predict(ROW, origin="https://evil.example").status == 403
     assert served.predict(ROW, origin="null").status == 403
     assert served.predict(ROW, origin=f"http://localhost:{port}").status == 200
+    # What only the router says is not believed of anyone else.
+    part = json.dumps(["carrier", "ab" * 32, 0, 1, 0])
+    assert len(served.predict(ROW, ROW, x_roadworthy_part=part).json()["predictions"]) == 2
     twice = b"GET /ping HTTP/1.1\r\nhost: localhost\r\nhost: evil.example\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port)) as raw:
         raw.sendall(twice)
@@ -265,6 +270,7 @@ def test_other_hosts_and_origins_are_refused(maker: Maker, launch: Launcher) -> 
     assert b"cannot be listened on" in again.log.read_bytes()
 
 
+@pytest.mark.slow
 def test_stopping_finishes_what_is_in_flight_and_keeps_every_row(
     maker: Maker, launch: Launcher, tmp_path: Path
 ) -> None:
@@ -301,6 +307,7 @@ def test_stopping_finishes_what_is_in_flight_and_keeps_every_row(
     assert 0 <= inference_rows.rows(tmp_path, "local").num_rows - len(answered) <= 4
 
 
+@pytest.mark.slow
 def test_killed_it_loses_no_more_than_the_last_flush(maker: Maker, launch: Launcher, tmp_path: Path) -> None:
     made = maker.bundle(maker.model(), serving=Serving(flush="100ms"))
     served = launch.app(made, None, "--log", str(tmp_path / "inference")).wait()

@@ -4,7 +4,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 from roadworthy.data.formats.registry import save
@@ -29,8 +31,11 @@ def test_what_is_written_serves_as_the_estimator_did(maker: Maker) -> None:
     assert [p.name for p in made.folder.parent.iterdir() if p.name.startswith(".")] == []
 
 
-def test_a_bundle_is_replaced_as_a_whole(maker: Maker) -> None:
-    maker.bundle(maker.model())
+def test_a_bundle_stays_or_is_replaced_as_a_whole(maker: Maker) -> None:
+    made = maker.bundle(maker.model())
+    before = (made.folder / "bundle.json").stat()
+    assert maker.bundle(made.model) == made
+    assert (made.folder / "bundle.json").stat().st_ino == before.st_ino
     again = maker.bundle(maker.model(), target="other")
     assert bundle.read(again.folder).settings.target == "other"
 
@@ -113,3 +118,42 @@ def test_other_kinds_of_models(maker: Maker) -> None:
         score(maker.blobs, model, data.drop(columns="wind"))
     with pytest.raises(Fault, match="cannot predict"):
         score(maker.blobs, maker.model(value=save(maker.blobs, {"a": 1})), data)
+
+
+def test_onnx_answers_as_scikit_learn_does(maker: Maker) -> None:
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType
+
+    data = flights()
+    features = data[["wind", "distance"]].astype("float32")
+    estimator = LogisticRegression().fit(features, data["late"])
+    by_name = [("wind", FloatTensorType([None, 1])), ("distance", FloatTensorType([None, 1]))]
+    pipeline = make_pipeline(ColumnTransformer([("all", "passthrough", ["wind", "distance"])]), LogisticRegression())
+    graphs = [
+        to_onnx(estimator, features.to_numpy()[:1], options={"zipmap": False}),
+        to_onnx(estimator, features.to_numpy()[:1]),
+        to_onnx(pipeline.fit(features, data["late"]), initial_types=by_name, options={"zipmap": False}),
+    ]
+    for graph in graphs:
+        model = maker.model(value=save(maker.blobs, graph), signature=infer(data, ["wind", "distance"]))
+        found = load(maker.bundle(model)).predict(data)
+        assert np.allclose(found, estimator.predict_proba(features)[:, 1], atol=1e-5)
+    regression = LinearRegression().fit(features, data["late"])
+    value = save(maker.blobs, to_onnx(regression, features.to_numpy()[:1]))
+    model = maker.model(value=value, signature=infer(data, ["wind", "distance"]), task="regression")
+    assert np.allclose(score(maker.blobs, model, data), regression.predict(features), atol=1e-5)
+
+
+def test_an_onnx_graph_that_reads_files_is_refused(maker: Maker) -> None:
+    import onnx
+    from skl2onnx import to_onnx
+
+    data = flights()
+    estimator = LogisticRegression().fit(data[["wind", "distance"]], data["late"])
+    graph = to_onnx(estimator, np.zeros((1, 2), "float32"))
+    weights = graph.graph.initializer.add(name="w", data_type=onnx.TensorProto.FLOAT, dims=[1])
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="../../../etc/passwd")
+    model = maker.model(value=save(maker.blobs, graph), signature=infer(data, ["wind", "distance"]))
+    with pytest.raises(Fault, match="other files"):
+        score(maker.blobs, model, data)

@@ -177,6 +177,19 @@ def test_a_disk_that_fails_loses_nothing_that_fits_and_counts_the_rest(tmp_path:
     assert json.loads(next((tmp_path / "inference/local/dropped").iterdir()).read_bytes())["model"] == "late@1"
 
 
+def test_what_cannot_be_kept_holds_nothing_up(tmp_path: Path, open_log) -> None:
+    log = open_log(serving=Serving(flush="1h"))
+    log.offer(entry("good"))
+    log.offer(entry("bad", columns=[[object(), "AA"], [1, 1], [1.5, 1.5]]))
+    log.offer(entry("also good"))
+    log._wake.set()
+    until(lambda: log.rows_waiting == 4)
+    log.close()
+    assert log.rows_dropped == 2
+    found = inference_rows.rows(tmp_path, "local").to_pylist()
+    assert {row["_request"] for row in found} == {"good", "also good"}
+
+
 def test_small_files_become_few_and_each_row_is_there_once(tmp_path: Path, open_log, monkeypatch) -> None:
     monkeypatch.setattr(inference_log, "FILES_MAX", 5)
     log = open_log()

@@ -75,10 +75,12 @@ def test_slow_senders_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
             say(port, *[b"POST / HTTP/1.1\r\n"] + [b"x-a: b\r\n"] * 8, pause_s=0.1),  # a header now and then
             say(port, HEAD + b"content-length: 5\r\n\r\n1"),
             say(port, HEAD + b"transfer-encoding: chunked\r\n\r\n" + b"1\r\nx\r\n"),
+            say(port, HEAD + b"content-length: 1\r\n\r\n1", b"\r\n", pause_s=0.1),  # answered, then an empty line
         )
         told = [answer[:12] for answer in answers]
         assert told.pop(2) in {b"HTTP/1.1 408", b""}  # it may have been sending still
-        assert told == [b"HTTP/1.1 408"] * 4
+        assert told == [b"HTTP/1.1 408"] * 4 + [b"HTTP/1.1 200"]
+        assert b"HTTP/1.1 408" in answers[-1]
 
     trial(client)
 

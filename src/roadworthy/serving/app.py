@@ -52,6 +52,7 @@ class ModelServer:
         self.counters = Counters()
         self._batcher: Batcher | None = None
         self._loading: asyncio.Task[None] | None = None
+        self._routed = False
         serving = bundle.settings.serving
         self._model = bundle.model
         self._inputs = column_names(bundle.model.signature)
@@ -60,7 +61,8 @@ class ModelServer:
         self._count()
 
     def application(self, *, names: Sequence[str] | None) -> wire.Application:
-        """The ASGI application; `names` are the hosts it answers for."""
+        """The ASGI application; `names` are the hosts it answers for, None on a socket that only the router uses."""
+        self._routed = names is None
         get = {"/": self.about, "/ping": self.ping, "/health": self.ping, "/version": self.version,
                "/metrics": self.metrics}  # fmt: skip
         routes: dict[str, dict[str, wire.Handler]] = {path: {"GET": handler} for path, handler in get.items()}
@@ -97,7 +99,7 @@ class ModelServer:
             request.body, kind, self._inputs, wanted=self._wanted, rows_max=self.bundle.settings.serving.max_rows
         )
         carried = extras.read(rows, self.bundle.settings.serving)
-        part = request.headers.get(b"x-roadworthy-part")
+        part = request.headers.get(b"x-roadworthy-part") if self._routed else ""
         take = extras.part_rows(rows, read_part(part.encode())) if part else None
         try:
             scored = await self._batcher.score(rows, take)
@@ -121,7 +123,7 @@ class ModelServer:
                 at=carried.at,
                 keys=carried.keys,
                 entities=carried.entities,
-                route=request.headers.get(b"x-roadworthy-route")[:16],
+                route=request.headers.get(b"x-roadworthy-route")[:16] if self._routed else "",
             )
             self.log.offer(entry)
         return self._answer(request, kind.kind, scored)

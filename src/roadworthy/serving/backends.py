@@ -1,7 +1,7 @@
 """Backends: HTTP to model servers over unix sockets, on connections that are kept.
 
 In: the head and body of a request, and the sockets of a version's processes. Out: the answer, or `Lost` when there was
-none. A stream protocol of our own on httptools: measured beside aiohttp's client it spends a third of the time
+none. A stream protocol of our own on httptools: measured beside aiohttp's client an exchange takes about half as long
 (benchmarks/serving.py). Called by serving/router.py.
 """
 

@@ -67,7 +67,7 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 def write(
     folder: Path, blobs: Blobs, model: Model, envelope: bytes, public: bytes, *, settings: Settings | None = None
 ) -> Bundle:
-    """Make a bundle: all of it or nothing appears at `folder`; a bundle that is there is replaced.
+    """Make a bundle: all of it or nothing appears at `folder`; one that is there already stays, another is replaced.
 
     Args:
         folder: where; its parent is made.
@@ -87,6 +87,11 @@ def write(
             fix=f"store the model as {' or '.join(SERVED_FORMATS)}",
         )
     check_envelope(envelope, public=public, model=model)
+    record = _Record(model=model, settings=settings or Settings(), public=public.hex(), certificate=digest_of(envelope))
+    with contextlib.suppress(Fault):  # one that is there and whole stays: a server may be reading it
+        found = read(folder)
+        if (found.model, found.settings, found.envelope, found.public) == (model, record.settings, envelope, public):
+            return found
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     building = folder.parent / f".{folder.name}.{os.getpid()}.{os.urandom(4).hex()}"
     building.mkdir(mode=0o700)

@@ -6,6 +6,7 @@ first. Only the processes of serving/app.py and serving/router.py import this.
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Iterator
@@ -54,6 +55,8 @@ class Guarded(HttpToolsProtocol):
         super().data_received(data)
         if self._in_headers and self._header_bytes > HEADER_BYTES_MAX and not self.transport.is_closing():
             self._refuse(b"431 Request Header Fields Too Large")
+        elif self._waits():
+            self._arm(HEADERS_S_MAX)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -95,6 +98,11 @@ class Guarded(HttpToolsProtocol):
             self._deadline.cancel()
             self._deadline = None
 
+    def _waits(self) -> bool:
+        """Whether a request should come and no limit runs, as after a few empty lines."""
+        idle = self.cycle is None or self.cycle.response_complete
+        return idle and self._deadline is None and self.timeout_keep_alive_task is None
+
     def _too_slow(self) -> None:
         self._refuse(b"408 Request Timeout")
 
@@ -129,6 +137,8 @@ class Server(uvicorn.Server):
 
 def server(application: Any) -> Server:
     """A server of one application, to be run on sockets that are given to it."""
+    # Whatever strangers send is no news; without this they could fill the disk with warnings.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     config = uvicorn.Config(
         application,
         loop="uvloop",

@@ -35,7 +35,7 @@ from roadworthy.serving.compaction import Name, compact, day_folders, expire
 from roadworthy.serving.routes import canonical
 from roadworthy.store.clock import Clock
 
-BUFFER_ROWS_MAX = 200_000
+BUFFER_ROWS_MAX = 100_000
 FLUSH_ROWS = 20_000
 FILES_MAX = 64  # a writer's small files of one day are made one when there are more
 UPKEEP_S = 600.0
@@ -153,6 +153,7 @@ class InferenceLog:
             self._failing = True
         except Exception:
             _log.exception("the inference log failed")
+            self._drop_unkeepable()
 
     def _flush(self) -> None:
         with self._lock:
@@ -178,6 +179,23 @@ class InferenceLog:
         if self._files_today >= FILES_MAX:
             self._files_today = 1
             compact(day, writer=self._writer)
+
+    def _drop_unkeepable(self) -> None:
+        """Leave out entries that no table can be made of; else they would hold up all that follow."""
+        with self._lock:
+            entries = list(self._entries)
+        bad = set()
+        for place, entry in enumerate(entries):
+            try:
+                self._table([entry])
+            except Exception:
+                bad.add(place)
+        with self._lock:
+            later = list(self._entries)[len(entries) :]
+            self._entries = deque([e for place, e in enumerate(entries) if place not in bad] + later)
+            lost = sum(len(entries[place].scores) for place in bad)
+            self.rows_dropped += lost
+            self.rows_waiting -= lost
 
     def _upkeep(self) -> None:
         expire(self.folder, before=_day(self._clock.now() - self._retention_s))

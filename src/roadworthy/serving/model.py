@@ -11,6 +11,7 @@ from roadworthy.data.formats.registry import load as load_value
 from roadworthy.nouns.errors import Fault, invalid, refused
 from roadworthy.nouns.model import Model
 from roadworthy.serving.bundle import SERVED_FORMATS, Bundle
+from roadworthy.serving.onnx_model import OnnxEstimator
 from roadworthy.serving.signature import align
 from roadworthy.store.blobs import Blobs
 
@@ -77,6 +78,8 @@ def predictor(blobs: Blobs, model: Model, *, keys: "Keys | None" = None) -> Pred
     """A registered model out of a store's blobs; `keys` verify the signature of a pickle, where the user chose one."""
     trusted = tuple(model.value.meta.get("trusted", ()))
     estimator = load_value(blobs, model.value, trusted=trusted, keys=keys)
+    if model.value.format == "onnx":
+        estimator = OnnxEstimator(estimator, model)
     if isinstance(estimator, bytes | str | Path) or not (
         hasattr(estimator, "predict") or hasattr(estimator, "predict_proba")
     ):

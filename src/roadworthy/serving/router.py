@@ -36,6 +36,7 @@ POLL_S = 0.05
 BODY_MB_MAX = 64
 SHADOWS_MAX = 32  # copies on their way at once; more are dropped and counted
 PING_S_MAX = 5.0
+WARNING_S = 5.0
 _PASSED = (b"x-roadworthy-model", b"x-roadworthy-rows", b"retry-after")
 _log = logging.getLogger("roadworthy.serving")
 
@@ -58,6 +59,7 @@ class Router:
         self._seen: tuple[int, int, int] | None = None
         self._tallies: dict[tuple[str, str], Tally] = {}
         self._unrouted = 0
+        self._warned_at = -WARNING_S
         self._shadow_dropped = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._watching: asyncio.Task[None] | None = None
@@ -122,7 +124,7 @@ class Router:
         try:
             return await self._forward(route, message, body)
         except Lost as lost:
-            _log.warning("%s does not answer: %s", route.model, lost)
+            self._warn(route, lost)
             other = None if lost.slow else self._other(route)
         if other is not None:
             with contextlib.suppress(Lost):
@@ -147,6 +149,13 @@ class Router:
         by_model = answer.headers.get(b"x-roadworthy-error") == b"model"
         tally.answered(answer.status, int(rows), perf_counter() - began, by_model=by_model)
         return answer
+
+    def _warn(self, route: Route, lost: Lost) -> None:
+        """Say that a version does not answer, but not for each of many requests."""
+        now = perf_counter()
+        if now - self._warned_at >= WARNING_S:
+            self._warned_at = now
+            _log.warning("%s does not answer: %s", route.model, lost)
 
     def _other(self, lost: Route) -> Route | None:
         """Another version that answers now, the live one first; the same one if it has been replaced meanwhile."""

@@ -38,7 +38,6 @@ class Tally:
         """Count an answer; `by_model` when it is the model that could not say anything about the rows."""
         self.requests += 1
         self.rows += rows
-        # A server that is full says so with 503: the version is not at fault for the load.
         if status >= 500 or by_model:
             self.errors += 1
         elif status >= 400:
