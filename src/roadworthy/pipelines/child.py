@@ -4,7 +4,6 @@ In: an order in a folder. Out: `result.json` in the same folder. Runs in a fork 
 libraries already; the project's modules are imported here, so that steps share nothing but their inputs.
 """
 
-import asyncio
 import importlib
 import inspect
 import os
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from blake3 import blake3
 
 from roadworthy.data import snapshots, sources
 from roadworthy.data.formats import registry as formats
@@ -74,6 +72,8 @@ def _step(workplace: Workplace, order: Order) -> Result:
     assert function is not None
     returned = function(**arguments)
     if inspect.iscoroutine(returned):
+        import asyncio
+
         returned = asyncio.run(returned)
     if inspect.isgenerator(returned) or inspect.isasyncgen(returned):
         raise invalid(f"the step `{order.function}` yields", where=order.module, fix="return a value: a list, a table")
@@ -131,11 +131,6 @@ def _seed(seed: int, *, numpy: bool) -> None:
         sys.modules["torch"].manual_seed(seed)
 
 
-def seed_of(seed: int, step: str) -> int:
-    """A step's own seed: 32 bits of BLAKE3 over the run's seed and the step's name."""
-    return int.from_bytes(blake3(f"{seed}:{step}".encode()).digest(length=4))
-
-
 def _redirect(log: Path) -> None:
     """Send what the step prints, and what its libraries and children do, to its log."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -180,7 +175,9 @@ def _trace(problem: BaseException, root: str) -> str:
 def _trimmed(frames: traceback.StackSummary, root: str) -> list[traceback.FrameSummary]:
     own = [n for n, frame in enumerate(frames) if _own(frame.filename, root)]
     if not own:
-        return list(frames)[-FRAMES_SHOWN:]
+        # A module that is not Python, say: the message has its own place; the way there is ours.
+        ways = ("<frozen importlib", str(Path(__file__).parent))
+        return [frame for frame in frames if not frame.filename.startswith(ways)][-FRAMES_SHOWN:]
     kept = [frames[n] for n in own]
     if own[-1] != len(frames) - 1:
         kept.append(frames[-1])  # where in a library it came to an end

@@ -90,6 +90,11 @@ def content(value: Value) -> str:
     return f"{value.content or value.digest} {value.format} {value.type}"
 
 
+def seed_of(seed: int, step: str) -> int:
+    """A step's own seed: 32 bits of BLAKE3 over the run's seed and the step's name."""
+    return int.from_bytes(blake3(f"{seed}:{step}".encode()).digest(length=4))
+
+
 def shown(value: Any) -> str:
     """A parameter as text: the same text means the same value, of the same type."""
     text = msgspec.json.encode(value, enc_hook=_strange, order="deterministic").decode()
@@ -127,13 +132,11 @@ def _said(name: str, before: str | None, now: str | None, own: str) -> str:
     kind, _, rest = name.partition(" ")
     if name == own:
         return "its code changed"
-    if kind in {"function", "class"}:
-        what = {"function": "helper", "class": "class"}[kind]
-        if before is None:
-            return f"it now uses {what} {rest}"
-        return f"it no longer uses {what} {rest}" if now is None else f"code of {what} {rest} changed"
-    if kind == "constant":
-        return f"constant {rest} {'changed' if before and now else 'is new' if now else 'is gone'}"
+    if kind in {"function", "class", "constant"}:
+        what = "helper" if kind == "function" else kind
+        if before is None or now is None:
+            return f"it {'now' if now else 'no longer'} uses {what} {rest}"
+        return f"constant {rest} changed" if kind == "constant" else f"code of {what} {rest} changed"
     if kind == "library":
         return f"{rest} {_version(before)} -> {_version(now)}"
     if kind == "param":

@@ -21,9 +21,12 @@ from roadworthy.pipelines.graph import Graph
 from roadworthy.pipelines.keys import Material
 from roadworthy.pipelines.libraries import Libraries
 from roadworthy.pipelines.reach import Reach
+from roadworthy.registry import runs
 from roadworthy.store.store import Store
 
 REASONS_SHOWN = 4
+# A step that none of these runs settled is compared with its newest result.
+RUNS_LOOKED_AT = 5
 _LIBRARIES = {"pandas": ("pandas",), "arrow": ("pyarrow",), "duckdb": ("duckdb",), "path": ()}
 
 
@@ -88,7 +91,7 @@ class Planner:
         self.store = store
         self.place = place
         self.options = options
-        self.sources = sources.of(place)
+        self.sources = sources.of(place, store.home)
         entry = place.project.pipeline.module
         if self.sources.path(entry) is None:
             raise not_found(
@@ -99,8 +102,9 @@ class Planner:
         self.graph: Graph = graph.build(self.sources, self.reach, place.project)
         self.params = parameters.effective(place.project.params, options.settings, self.graph) | options.params
         self.seed = _seed(self.params) if options.seed is None else options.seed
-        self.libraries = Libraries(place.home / "cache" / "libraries")
+        self.libraries = Libraries(store.home / "cache" / "libraries")
         self.steps, self.forced = _chosen(self.graph, place, options)
+        self._keys: dict[str, str] | None = None
         self._code: dict[tuple[str, tuple[tuple[str, str], ...]], Material] = {}
 
     def order(self) -> list[str]:
@@ -209,7 +213,8 @@ class Planner:
 
     def _changed(self, step: Step, material: Material) -> str:
         """What changed since the step last ran."""
-        before = cache.newest(self.store, self.place.project.name, step.name)
+        last = self._last().get(step.name, "")
+        before = cache.get(self.store, last) or cache.newest(self.store, self.place.project.name, step.name)
         if before is None:
             return "it has not run before"
         changes = keys.differences(before.parts, material.parts, step)
@@ -220,6 +225,17 @@ class Planner:
         if "whole project" in material.parts and changes == ["code of the project changed"]:
             why += f" (all of it counts, because of {material.unsure[0]})"
         return why
+
+    def _last(self) -> dict[str, str]:
+        """The key that each step had when it was last run or reused."""
+        if self._keys is None:
+            self._keys = {}
+            project = self.place.project.name
+            for run in runs.listing(self.store, project=project, limit=RUNS_LOOKED_AT, steps=True):
+                for done in run.steps:
+                    if done.key and done.status in {"ran", "reused"}:
+                        self._keys.setdefault(done.step, done.key)
+        return self._keys
 
     def _asked(self) -> str:
         if self.options.start_from:

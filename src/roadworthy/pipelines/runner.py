@@ -104,6 +104,13 @@ def _nothing_to_do(planner: Planner, tell: Watch) -> Run | None:
         if known.snapshot is None:
             return None
         snapshots[name] = known.snapshot
+    return _earlier(planner, snapshots, tell)
+
+
+def _earlier(planner: Planner, snapshots: dict[str, Snapshot], tell: Watch) -> Run | None:
+    """A finished run with these very steps, parameters and data, all of which can be reused."""
+    if planner.forced or planner.options.reproduces:
+        return None
     plan = planner.plan(snapshots)
     if any(decision.action != "reuse" for decision in plan.values()):
         return None
@@ -111,18 +118,26 @@ def _nothing_to_do(planner: Planner, tell: Watch) -> Run | None:
     project = planner.place.project.name
     for earlier in runs.listing(planner.store, project=project, status="finished", limit=EARLIER_LOOKED_AT, steps=True):
         had = {step.step: step.key for step in earlier.steps}
-        same = all(had.get(name) == key for name, key in wanted.items()) and earlier.params == _plain(planner.params)
-        if same and earlier.reproduces is None and earlier.seed == planner.seed:
+        same = all(had.get(name) == key for name, key in wanted.items()) and _took(earlier, planner)
+        if same and earlier.reproduces is None:
             if data_sets.broken({n: data_sets.check(planner.store, planner.place, n, s) for n, s in snapshots.items()}):
-                return None  # the contract is stricter now: the run below says so
+                return None  # the contract is stricter now: the run says so
             tell(Happening(kind="nothing", text=f"nothing to do: all {len(plan)} steps reused (run {earlier.id[:12]})"))
             return earlier
     return None
 
 
+def _took(earlier: Run, planner: Planner) -> bool:
+    """Whether a run had the same parameters (its steps may have logged more) and seed."""
+    params = _plain(planner.params)
+    return earlier.seed == planner.seed and all(earlier.params.get(name) == params[name] for name in params)
+
+
 def _run(planner: Planner, desk: Desk, tell: Watch, renew: Callable[[], None]) -> Run:
     options = planner.options
     snapshots = desk.snapshots(tell)
+    if (earlier := _earlier(planner, snapshots, tell)) is not None:
+        return earlier
     findings = {n: data_sets.check(planner.store, planner.place, n, s) for n, s in snapshots.items()}
     for name, finding in data_sets.broken(findings, level="warn"):
         tell(Happening(kind="warning", text=f"{name}: {finding.rule}: {finding.measured or finding.failed} (warning)"))

@@ -14,7 +14,7 @@ import msgspec
 from roadworthy.nouns.run import MetricPoint, Run
 from roadworthy.nouns.snapshot import Snapshot
 from roadworthy.nouns.step import StepRun, Value
-from roadworthy.pipelines import cache, child, orders
+from roadworthy.pipelines import cache, keys, orders
 from roadworthy.pipelines.cache import Kept
 from roadworthy.pipelines.desk import Desk
 from roadworthy.pipelines.happening import Happening, Watch
@@ -155,7 +155,7 @@ class Session:
             arguments=tuple(self._given(name, attempt.inputs)),
             format=step.format,
             trusted=self.planner.trusted(step),
-            seed=child.seed_of(self.planner.seed, name),
+            seed=keys.seed_of(self.planner.seed, name),
             known=tuple(path for module in reach.modules if (path := reach.sources.path(module))),
         )
         self.running[name] = attempt

@@ -153,9 +153,9 @@ class Sources:
             return None
 
 
-def of(place: Place) -> Sources:
-    """The sources of a project."""
-    return Sources(place.root, place.project.project.sources, place.home / "cache" / "facts")
+def of(place: Place, home: Path) -> Sources:
+    """The sources of a project; facts about them are kept in the store's folder."""
+    return Sources(place.root, place.project.project.sources, home / "cache" / "facts")
 
 
 def _walk(root: Path, patterns: tuple[str, ...]) -> Iterator[str]:
