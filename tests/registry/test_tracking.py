@@ -131,6 +131,28 @@ def test_a_notebook_without_a_project_is_tracked(here: Path) -> None:
     assert b'# In [2]\nrw.log_metric("auc", 0.7)' in store.blobs.get(run.code.archive)
 
 
+@pytest.mark.slow
+def test_a_real_kernel_is_tracked(here: Path) -> None:
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    cells = ["import roadworthy as rw", "rw.log_metric('auc', 0.7)", "raise ValueError('x')", "rw.log_param('lr', 1)"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    execution = (
+        "import nbclient, nbformat, sys\n"
+        "notebook = nbformat.read('n.ipynb', 4)\n"
+        "nbclient.NotebookClient(notebook, allow_errors=True, kernel_name='python3', timeout=60).execute()\n"
+    )
+    nbformat.write(notebook, here / "n.ipynb")
+    assert nbclient
+    done = execute(here, execution)
+    assert done.returncode == 0, done.stderr
+    store, run = newest(here)
+    assert (run.status, run.params, run.command) == ("finished", {"lr": 1}, "notebook")
+    assert metrics.latest(store, run.id) == {"auc": 0.7}
+    assert run.code.archive
+    assert b"rw.log_param('lr', 1)" in store.blobs.get(run.code.archive)
+
+
 def test_a_forked_worker_logs_to_the_same_run_and_does_not_end_it(here: Path) -> None:
     done = execute(
         here,

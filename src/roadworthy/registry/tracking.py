@@ -185,7 +185,7 @@ def start_run(
             group=group,
             params=given,
             tags=tagged,
-            command=" ".join(sys.argv)[:1000],
+            command="notebook" if _is_interactive() else " ".join(sys.argv)[:1000],
             code=surroundings.code(store.blobs, root, surroundings.script()),
             environment=surroundings.environment(),
         )

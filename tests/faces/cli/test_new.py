@@ -1,6 +1,8 @@
 """`rw new`: a scaffold that runs at once, and never over somebody's files."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 import tomllib
@@ -48,6 +50,25 @@ def test_what_is_there_is_named_and_left_alone(rw, tmp_path: Path) -> None:
     assert rw("new", "p", "--force").returncode == 0
     assert (tmp_path / "p" / "pipeline.py").read_text() != "mine"
     assert (tmp_path / "p" / "other.py").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("answer", "code", "kept"), [("n", 130, True), ("y", 0, False)])
+def test_on_a_terminal_it_asks(tmp_path: Path, answer: str, code: int, *, kept: bool) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "pipeline.py").write_text("mine")
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "roadworthy", "new", "p"], cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    shown = b""
+    while b"[y/N]" not in shown:
+        shown += os.read(ours, 1024)
+    assert b"these would be overwritten: pipeline.py" in shown
+    os.write(ours, answer.encode() + b"\n")
+    assert child.wait(timeout=60) == code
+    os.close(ours)
+    assert ((tmp_path / "p" / "pipeline.py").read_text() == "mine") is kept
 
 
 def test_a_link_in_the_way_is_not_followed(rw, tmp_path: Path) -> None:
