@@ -440,3 +440,18 @@ def test_a_byte_order_mark_and_huge_numbers_are_fine(store: Store, tmp_path: pat
     snapshot = snapshots.take(store, "t", path)
     assert snapshot.columns[0].name == "a"
     assert snapshots.read(store, snapshot, pd.DataFrame).shape == (1, 2)
+
+
+@pytest.mark.parametrize("count", [3, 60])
+def test_a_file_that_goes_or_grows_while_it_is_taken_is_one_message(
+    store: Store, tmp_path: pathlib.Path, count: int
+) -> None:
+    root = tree(tmp_path / "in", {f"{i:02d}": b"x" for i in range(count)})
+    found = gather.find([root])
+    hashes = Hashes(store.home / "cache" / "hashes")
+    (root / "01").write_bytes(b"longer")
+    with pytest.raises(Fault, match="changed while it was read"):
+        gather.gather(store.blobs, found, hashes, pack=True)
+    (root / "01").unlink()
+    with pytest.raises(Fault, match="cannot be read: No such file"):
+        gather.gather(store.blobs, found, hashes, pack=True)

@@ -208,3 +208,17 @@ def test_an_unfinished_pack_is_never_seen(blobs: Blobs) -> None:
     with packs.Writer(blobs.packs.folder) as writer:
         writer.add(blake3(b"x").digest(), b"x")
     assert list(blobs.packs.folder.iterdir()) == []
+
+
+def test_what_a_killed_writer_left_is_swept_away_after_a_day(blobs: Blobs) -> None:
+    digest = blobs.put(b"kept")
+    packed(blobs, b"first")
+    left = [blobs.folder / "incoming" / "1.abc", blobs.packs.folder / ".1.abc"]
+    for path in left:
+        path.write_bytes(b"half")
+    now_s = left[0].stat().st_mtime
+    assert blobs.sweep(now_s + 3600) == 0
+    assert blobs.sweep(now_s + 90_000) == 2
+    assert not any(path.exists() for path in left)
+    assert blobs.get(digest) == b"kept"
+    assert blobs.get(digest_of(b"first")) == b"first"

@@ -25,6 +25,8 @@ CHUNK = 1 << 20
 THREADS_FROM_BYTES = 1 << 20
 # From this size on, a file is cloned or linked where the file system can; a smaller one is copied.
 LINK_FROM_BYTES = 64 << 20
+# No writer takes this long over one file.
+UNFINISHED_S_MAX = 86_400.0
 _FICLONE = 0x40049409
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -189,6 +191,21 @@ class Blobs:
         if not _DIGEST.fullmatch(digest):
             raise invalid("not a BLAKE3 digest: 64 lower-case hex digits are", where=digest[:80])
         return self.folder / digest[:2] / digest[2:]
+
+    def sweep(self, now_s: float) -> int:
+        """Take away what writers that were killed left unfinished a day ago or longer; how many files.
+
+        Args:
+            now_s: the time, in seconds since 1970-01-01 UTC, by the clock that the file system stamps with.
+        """
+        left = [*self.folder.glob("incoming/*"), *self.packs.folder.glob(".*")]
+        swept = 0
+        for path in left:
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < now_s - UNFINISHED_S_MAX:
+                    path.unlink()
+                    swept += 1
+        return swept
 
     def _settle(self, temporary: Path, path: Path, *, durable: bool = True) -> None:
         """Give a finished file its name; with `durable`, it survives a power cut from then on."""

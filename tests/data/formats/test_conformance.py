@@ -4,7 +4,10 @@ import dataclasses
 import datetime as dt
 import decimal
 import enum
+import importlib
 import pathlib
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -323,3 +326,53 @@ def test_a_table_of_mixed_values_is_refused_by_column(blobs: Blobs) -> None:
         registry.save(blobs, twice)
     with pytest.raises(Exception, match="array of Python objects"):
         registry.save(blobs, np.array([object()]))
+
+
+def test_choosing_a_format_loads_no_heavy_library() -> None:
+    code = (
+        "import sys; from roadworthy.data.formats import registry; from roadworthy.data import snapshots, sources;"
+        "print({'numpy', 'pandas', 'pyarrow', 'duckdb', 'sklearn', 'skops', 'onnx', 'importlib.metadata'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "set()"
+
+
+def test_a_strangers_format_is_found_when_none_of_ours_will_do(
+    blobs: Blobs, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plugin.py").write_text(PLUGIN)
+    (tmp_path / "plugin-1.dist-info").mkdir()
+    (tmp_path / "plugin-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1\n")
+    (tmp_path / "plugin-1.dist-info" / "entry_points.txt").write_text("[roadworthy.formats]\nodd = plugin\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    registry._plugins.cache_clear()
+    try:
+        odd = importlib.import_module("plugin")
+        value = registry.save(blobs, {"x": odd.Odd(3)})
+        assert registry.load(blobs, value)["x"].number == 3
+        assert "odd" in registry.names()
+        assert [part.format for part in registry.parts(value)] == ["odd"]
+    finally:
+        registry._plugins.cache_clear()
+        sys.modules.pop("plugin", None)
+
+
+PLUGIN = """
+from roadworthy.data.formats.format import Written
+
+NAME, AUTOMATIC = "odd", True
+
+class Odd:
+    def __init__(self, number):
+        self.number = number
+
+def takes(value):
+    return isinstance(value, Odd)
+
+def write(value, path, context):
+    path.write_text(str(value.number))
+    return Written(type="Odd")
+
+def read(stored, context):
+    return Odd(int(stored.content()))
+"""
