@@ -82,6 +82,17 @@ def test_rows_come_back_with_their_newest_label(tmp_path: Path, open_log) -> Non
     assert [row["label"] for row in inference_rows.labels(tmp_path).to_pylist() if row["_key"] == "7"] == [1.0]
 
 
+def test_many_files_of_labels_become_one(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(inference_rows, "LABEL_FILES_MAX", 4)
+    for i in range(23):
+        table = pd.DataFrame({"_key": ["same", f"own-{i}"], "label": [i, 1], "_at": [float(i), 0.0]})
+        assert inference_rows.add_labels(tmp_path, table) == 2
+        assert len(list((tmp_path / "labels").iterdir())) <= 5
+    found = {row["_key"]: row for row in inference_rows.labels(tmp_path).to_pylist()}
+    assert len(found) == 24
+    assert found["same"] == {"_key": "same", "label": 22.0, "_label_at": 22.0}
+
+
 def test_nothing_served_yet(tmp_path: Path) -> None:
     table = inference_rows.rows(tmp_path, "local")
     assert table.num_rows == 0

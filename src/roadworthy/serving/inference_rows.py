@@ -8,6 +8,7 @@ for one key, the newest counts.
 import hashlib
 import json
 import math
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from roadworthy.serving.signature import as_frame
 from roadworthy.store.clock import SystemClock
 
 ATTEMPTS = 5  # files that are merged while we read are looked for again
+LABEL_FILES_MAX = 64
 LABEL_COLUMNS = ("_key", "label", "_at")
 
 _ROWS = """
@@ -57,25 +59,24 @@ def rows(
         A `pyarrow.Table` in the order of `_at`: the log's columns (see serving/inference_log.py), the features, `label`
         and `_label_at` (null where none came yet).
     """
-    labels = [str(path) for path in _label_files(home)]
 
-    def read(connection: Any, files: list[str]) -> Any:
+    def read(connection: Any, files: list[str], labels: list[str]) -> Any:
         given: dict[str, Any] = {"files": files, "start": start, "end": end, "model": model, "shadow": shadow}
         if labels:
             return connection.sql(_LABELLED, params=given | {"labels": labels}).to_arrow_table()
         return connection.sql(_UNLABELLED, params=given).to_arrow_table()
 
-    return _reading(folder_of(home, target), read)
+    return _reading(home, target, read)
 
 
 def models(home: Path, target: str) -> list[str]:
     """Which models (`name@version`) a target's log has rows of."""
 
-    def read(connection: Any, files: list[str]) -> list[str]:
+    def read(connection: Any, files: list[str], _: list[str]) -> list[str]:
         query = 'SELECT DISTINCT "_model" FROM read_parquet($files, union_by_name = true) ORDER BY 1'
         return [name for (name,) in connection.execute(query, {"files": files}).fetchall()]
 
-    found: list[str] = _reading(folder_of(home, target), read, empty=list)
+    found: list[str] = _reading(home, target, read, empty=list)
     return found
 
 
@@ -123,6 +124,7 @@ def add_labels(home: Path, table: Any, *, now: float | None = None) -> int:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             write_table(made, path)
+        _merge_labels(home)
     except OSError as problem:
         raise unavailable(f"labels cannot be kept: {problem.strerror}", where=str(path.parent)) from None
     return len(kept["_key"])
@@ -133,12 +135,18 @@ def labels(home: Path) -> Any:
     import duckdb
     import pyarrow as pa
 
-    files = [str(path) for path in _label_files(home)]
-    if not files:
-        return pa.table({"_key": pa.array([], pa.string()), "label": pa.array([], pa.float64()),
-                         "_label_at": pa.array([], pa.float64())})  # fmt: skip
-    with duckdb.connect() as connection:
-        return connection.sql(_NEWEST_LABELS, params={"labels": files}).to_arrow_table()
+    for _ in range(ATTEMPTS):
+        files = _label_files(home)
+        if not files:
+            return pa.table({"_key": pa.array([], pa.string()), "label": pa.array([], pa.float64()),
+                             "_label_at": pa.array([], pa.float64())})  # fmt: skip
+        try:
+            with duckdb.connect() as connection:
+                return connection.sql(_NEWEST_LABELS, params={"labels": [str(path) for path in files]}).to_arrow_table()
+        except duckdb.IOException:
+            if all(path.exists() for path in files):
+                raise
+    raise _restless(home / "labels")
 
 
 def files_of(home: Path, target: str) -> list[Path]:
@@ -146,21 +154,36 @@ def files_of(home: Path, target: str) -> list[Path]:
     return [path for day in day_folders(folder_of(home, target)) for path in current(day)]
 
 
-def _reading(folder: Path, read: Any, *, empty: Any = None) -> Any:
+def _reading(home: Path, target: str, read: Any, *, empty: Any = None) -> Any:
     """Read the files as they are now; those that were merged meanwhile are listed again."""
     import duckdb
 
     for _ in range(ATTEMPTS):
-        files = [path for day in day_folders(folder) for path in current(day)]
+        files, labels = files_of(home, target), _label_files(home)
         if not files:
             return _nothing() if empty is None else empty()
         try:
             with duckdb.connect() as connection:
-                return read(connection, [str(path) for path in files])
+                return read(connection, [str(path) for path in files], [str(path) for path in labels])
         except duckdb.IOException:
-            if all(path.exists() for path in files):
+            if all(path.exists() for path in (*files, *labels)):
                 raise
-    raise unavailable("the inference log keeps changing while it is read", where=str(folder), fix="try again")
+    raise _restless(folder_of(home, target))
+
+
+def _restless(folder: Path) -> Fault:
+    return unavailable("its files keep changing while they are read", where=str(folder), fix="try again")
+
+
+def _merge_labels(home: Path) -> None:
+    """Make many files of labels one with the newest of each key; read twice, in between, a label is still the same."""
+    files = _label_files(home)
+    if len(files) <= LABEL_FILES_MAX:
+        return
+    merged = labels(home).rename_columns(["_key", "label", "_at"])
+    write_table(merged, home / "labels" / f"merged-{secrets.token_hex(12)}.parquet")
+    for path in files:
+        path.unlink(missing_ok=True)
 
 
 def _nothing() -> Any:
