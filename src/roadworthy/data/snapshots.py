@@ -5,7 +5,6 @@ data/sources.py, pipelines/, gates/ and `rw data`. This room alone writes the ta
 """
 
 import re
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -81,7 +80,7 @@ def take(
     Raises:
         Fault: not found when there is nothing there; invalid when something cannot be read or is no data.
     """
-    store.blobs.sweep(time.time())
+    store.blobs.sweep()
     paths = path if isinstance(path, list) else [path]
     found = gather.find(paths)
     kind = table_files.kind_of([each.name for each in found])

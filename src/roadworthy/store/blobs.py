@@ -192,17 +192,18 @@ class Blobs:
             raise invalid("not a BLAKE3 digest: 64 lower-case hex digits are", where=digest[:80])
         return self.folder / digest[:2] / digest[2:]
 
-    def sweep(self, now_s: float) -> int:
-        """Take away what writers that were killed left unfinished a day ago or longer; how many files.
-
-        Args:
-            now_s: the time, in seconds since 1970-01-01 UTC, by the clock that the file system stamps with.
-        """
+    def sweep(self) -> int:
+        """Take away what writers that were killed left unfinished a day ago or longer; how many files."""
         left = [*self.folder.glob("incoming/*"), *self.packs.folder.glob(".*")]
+        if not left:
+            return 0
+        with self.new() as probe:
+            probe.touch()
+            limit_s = probe.stat().st_mtime - UNFINISHED_S_MAX  # by the clock that stamped the others
         swept = 0
         for path in left:
             with contextlib.suppress(OSError):
-                if path.stat().st_mtime < now_s - UNFINISHED_S_MAX:
+                if path.stat().st_mtime < limit_s:
                     path.unlink()
                     swept += 1
         return swept
