@@ -5,6 +5,7 @@ In: a table (registration), or the columns of a request as plain Python values (
 Called by pipelines/registration.py, serving/app.py, serving/model.py and gates/measures.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -218,7 +219,15 @@ def _array(field: Field, values: Sequence[Any]) -> Any:
         return pd.Series(values, dtype=object)  # a bare array would be made text again
     if dtype.startswith(("int", "uint", "float")) or dtype == "bool":
         return np.array(values, dtype=dtype)
-    return pd.array(values, dtype=dtype)
+    return pd.array(values, dtype=_dtype(dtype))
+
+
+@functools.cache
+def _dtype(name: str) -> Any:
+    """pandas' type of a name; to look it up takes as long as to make an array of one value."""
+    import pandas as pd
+
+    return pd.api.types.pandas_dtype(name)
 
 
 def _moments(values: Sequence[Any], dtype: str) -> Any:
