@@ -113,9 +113,11 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def post(port: int, table: pd.DataFrame, *, timeout_s: float = 30.0) -> tuple[int, Any, dict[str, str]]:
-    """Score rows: status, body and headers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+def post(
+    port: int, table: pd.DataFrame, *, kept: http.client.HTTPConnection | None = None
+) -> tuple[int, Any, dict[str, str]]:
+    """Score rows: status, body and headers; over a connection of its own, or one that is kept."""
+    connection = kept or http.client.HTTPConnection("127.0.0.1", port, timeout=30.0)
     try:
         body = json.dumps({"dataframe_records": table.to_dict("records")})
         connection.request("POST", "/invocations", body, {"content-type": "application/json"})
@@ -123,7 +125,8 @@ def post(port: int, table: pd.DataFrame, *, timeout_s: float = 30.0) -> tuple[in
         content = answer.read()
         return answer.status, json.loads(content) if content else None, {k.lower(): v for k, v in answer.getheaders()}
     finally:
-        connection.close()
+        if kept is None:
+            connection.close()
 
 
 def until(what: Callable[[], Any], *, patience_s: float = 60.0) -> Any:

@@ -1,5 +1,6 @@
 """Releases to this machine with real servers, real traffic and real kills."""
 
+import http.client
 import os
 import signal
 import threading
@@ -39,7 +40,7 @@ def port(place: Place) -> int:
 
 
 class Traffic:
-    """Clients that never stop asking; every answer but 200 is kept."""
+    """Clients that never stop asking, some over one connection; every answer but 200 is kept."""
 
     def __init__(self, port: int, clients: int = 3) -> None:
         self.port = port
@@ -62,11 +63,12 @@ class Traffic:
     def _ask(self, seed: int) -> None:
         table = garage.rows(5_000, seed + 100)
         at = 0
+        kept = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30.0) if seed % 2 else None
         while not self._stop.is_set():
             row = table.iloc[at % len(table) : at % len(table) + 1]
             at += 1
             try:
-                status, body, headers = garage.post(self.port, row)
+                status, body, headers = garage.post(self.port, row, kept=kept)
             except OSError as problem:
                 self.bad.append(repr(problem))
                 continue
@@ -75,6 +77,8 @@ class Traffic:
                 continue
             self.answered += 1
             self.met.setdefault(row["tailnum"].iloc[0], set()).add(headers["x-roadworthy-model"])
+        if kept is not None:
+            kept.close()
 
 
 def served_by(place: Place, count: int = 60, seed: int = 5) -> dict[str, str]:

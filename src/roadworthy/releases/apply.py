@@ -203,11 +203,13 @@ def _carry_on(work: _Work, after: Release, road: Road) -> None:
 
 def _seen(work: _Work, release: Release, road: Road, observed: Observed, problem: str) -> Seen:
     live = road.live if road.live and road.live.id != release.id and not road.live.stopped else None
+    server = observed.server(release.id)
     seen = Seen(
         release=release.id,
         stage=release.stage,
         live=live.id if live else None,
-        healthy=observed.healthy(release.id),
+        # One that is there and silent may be busy: its errors and latencies judge it, not one question unanswered.
+        healthy=None if server is not None and server.state == "silent" else observed.healthy(release.id),
         live_healthy=observed.healthy(live.id) if live else None,
         problem=problem,
     )

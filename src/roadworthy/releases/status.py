@@ -25,7 +25,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         release, model, status, share: as recorded.
         given: the share that the target gives it.
-        health: `up`, `down`, or `stopped` (by hand).
+        health: `up`, `silent` (does not answer), `down`, or `stopped` (by hand).
         counts: what the target counted since its router started.
         reason: why it is in this status.
         since: when this status or stage began, seconds since the epoch, by the project's clock.
@@ -72,7 +72,9 @@ def look(store: Store, place: Place, target: str) -> TargetStatus:
     road = releases.road(store, place.project.name, target)
     versions = tuple(_version(release, observed) for release in road.all)
     stopped = bool(versions) and all(version.health == "stopped" for version in versions)
-    healthy = all(version.health != "down" for version in versions) and (observed.up or stopped or not versions)
+    healthy = all(version.health in {"up", "stopped"} for version in versions) and (
+        observed.up or stopped or not versions
+    )
     advice = ""
     if not healthy:
         advice = f"rw release --up --to {target} brings back what should run"
@@ -120,11 +122,10 @@ def _usual(store: Store, model: Model) -> dict[str, Any]:
 
 def _version(release: Release, observed: Observed) -> Version:
     server = observed.server(release.id)
-    up = server is not None and server.state == "up"
     return Version(
         release=release.id, model=release.model, status=release.status, share=release.share,
         given=observed.shares.get(release.id, 0.0),
-        health="stopped" if release.stopped else "up" if up else "down",
+        health="stopped" if release.stopped else server.state if server else "down",
         counts=server.counts if server else Counts(), reason=release.reason, since=release.stage_since,
         pid=server.pid if server else None,
     )  # fmt: skip

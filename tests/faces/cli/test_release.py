@@ -92,6 +92,7 @@ def test_a_model_without_a_certificate_is_refused_with_its_own_code(shop: Store,
     assert "there is: local" in elsewhere.stderr
 
 
+@pytest.mark.slow
 def test_a_canary_is_waited_for_until_it_goes_back(shop: Store, place: Place) -> None:
     garage.certified(shop, seed=1)
     assert rw(place, "release", "--yes").returncode == 0
@@ -127,6 +128,7 @@ def processes_of(place: Place) -> list[str]:
     return sorted(found)
 
 
+@pytest.mark.slow
 def test_a_release_killed_anywhere_is_carried_on_by_the_same_command(shop: Store, place: Place) -> None:
     def newest(status: str) -> Callable[[], bool]:
         return lambda: bool(found := releases.listing(shop, "flights", limit=1)) and found[0].status == status

@@ -65,12 +65,12 @@ def command(
             release = applying.observe(store, place, name, progress=output.say)
         else:
             planned = _plan(store, place, model, name, _shares(canary, no_canary=no_canary))
-            if only_plan or planned.empty:
+            if only_plan or (planned.empty and not as_json):
                 _show_plan(planned, as_json=as_json)
                 return
             if not as_json:
                 _show_plan(planned, as_json=False)
-            _confirm(planned, yes=yes)
+            _confirm(planned, yes=yes or planned.empty)
             release = applying.apply(store, planned, place, progress=output.say)
         if wait:
             release = _watch(store, place, release)

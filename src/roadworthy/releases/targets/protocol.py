@@ -83,7 +83,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         release, model: whose it is.
-        state: `up` (answers), `down` (it should be there and is not).
+        state: `up` (answers), `silent` (is there and does not answer: on its way up, overloaded or stuck), `down`
+            (should be there and is not).
         address: where it listens, for people.
         pid: its process, where there is one.
         since: when it was started, seconds since the epoch.
@@ -92,7 +93,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     release: str
     model: str
-    state: Literal["up", "down"]
+    state: Literal["up", "silent", "down"]
     address: str = ""
     pid: int | None = None
     since: float | None = None

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Literal
 
 from roadworthy.nouns.errors import unavailable
 from roadworthy.releases.targets.local import processes
@@ -11,7 +12,7 @@ from roadworthy.serving import bundle, runtime
 from roadworthy.store.clock import SystemClock
 
 START_PATIENCE_S = 120.0
-STUCK_PATIENCE_S = 10.0
+STUCK_PATIENCE_S = 30.0
 # The router's process is noted beside the servers'.
 ROUTER = "router"
 PART = 16
@@ -76,11 +77,12 @@ def stop(ground: Ground, release: str) -> None:
 def _look(ground: Ground, release: str) -> Server:
     noted = _noted(ground, release)
     found = [processes.find(_notes(ground), name, str(path)) for name, path in noted]
-    answering = [processes.answers(path) for (_, path), process in zip(noted, found, strict=True) if process]
-    up = bool(noted) and len(answering) == len(noted) and all(answering)
+    state: Literal["up", "silent", "down"] = "down"
+    if found and all(found):
+        state = "up" if all(processes.answers(path) for _, path in noted) else "silent"
     first = next((p for p in found if p is not None), None)
     return Server(
-        release=release, model=model_of(ground, release), state="up" if up else "down",
+        release=release, model=model_of(ground, release), state=state,
         address=str(noted[0][1]) if noted else "", pid=first.pid if first else None,
         since=first.started if first else None,
     )  # fmt: skip
