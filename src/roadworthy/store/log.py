@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from roadworthy.nouns.errors import invalid, not_found
+from roadworthy.nouns.errors import Fault, invalid, not_found
 from roadworthy.nouns.event import Checkpoint, Event
 from roadworthy.store import chain
 from roadworthy.store import keys as signing
@@ -96,7 +96,7 @@ def append(tx: Transaction, event: Event) -> Event:
 def newest(reader: Reader, *, subject: str = "", limit: int = 50) -> list[Event]:
     """The newest events first, of one subject if named."""
     rows = reader.rows(_OF_SUBJECT, subject=subject, limit=limit) if subject else reader.rows(_NEWEST, limit=limit)
-    return [msgspec.json.decode(row[0], type=Event) for row in rows]
+    return [_event(row[0]) for row in rows]
 
 
 def search(reader: Reader, *, subject: str = "", kind: str = "", actor: str = "", limit: int = 50) -> list[Event]:
@@ -105,7 +105,7 @@ def search(reader: Reader, *, subject: str = "", kind: str = "", actor: str = ""
     rows = reader.rows(
         _SEARCH, subject=subject, kind=kind, kind_prefix=prefix, kind_length=len(prefix), actor=actor, limit=limit
     )
-    return [msgspec.json.decode(row[0], type=Event) for row in rows]
+    return [_event(row[0]) for row in rows]
 
 
 def prove(reader: Reader, seq: int) -> Proof:
@@ -117,12 +117,10 @@ def prove(reader: Reader, seq: int) -> Proof:
     row = reader.row(_RECORD, seq=seq)
     if row is None:
         raise not_found("the log has no such event", where=str(seq), fix="`rw audit` lists them")
-    leaves = [bytes.fromhex(str(leaf)) for (leaf,) in reader.rows(_LEAVES)]
+    leaves = [_digest(str(leaf)) for (leaf,) in reader.rows(_LEAVES)]
     root = chain.root_of(leaves)
-    head = reader.row(_READ_HEAD["sqlite"])
-    whole = head is not None and _frontier(int(head[0]), str(head[1])).root() == root
-    if not whole or chain.leaf_hash(str(row[0]).encode()) != leaves[seq]:
-        raise invalid("the log was changed, nothing can be proved by it", fix="see what: rw audit verify")
+    if _head_root(reader.row(_READ_HEAD["sqlite"])) != root or chain.leaf_hash(str(row[0]).encode()) != leaves[seq]:
+        raise _changed("nothing can be proved by it")
     path = tuple(step.hex() for step in chain.inclusion_proof(leaves, seq))
     return Proof(seq=seq, record=str(row[0]), leaf=str(row[1]), size=len(leaves), root=root.hex(), path=path)
 
@@ -166,7 +164,7 @@ def verify(reader: Reader, keys: Keys, *, exported: tuple[str, ...] = ()) -> Ver
         if frontier.size in wanted:
             roots_at[frontier.size] = frontier.root().hex()
     head = reader.row(_READ_HEAD["sqlite"])
-    if head is None or int(head[0]) != frontier.size or _frontier(int(head[0]), str(head[1])).root() != frontier.root():
+    if head is None or str(head[0]) != str(frontier.size) or _head_root(head) != frontier.root():
         there = "none" if head is None else str(head[0])
         damage.append(Damage(seq=frontier.size, what=f"the head says {there} events, the log hashes to another root"))
     damage += [d for note in notes if (d := _check_note(note, keys, roots_at)) is not None]
@@ -211,12 +209,45 @@ def _read_note(note: str) -> Checkpoint:
 
 
 def _frontier(size: int, roots: str) -> chain.Frontier:
-    return chain.Frontier(size, [bytes.fromhex(root) for root in roots.split(",") if root])
+    try:
+        return chain.Frontier(size, [bytes.fromhex(root) for root in roots.split(",") if root])
+    except ValueError:
+        raise _changed("its head is none") from None
+
+
+def _head_root(head: tuple[object, ...] | None) -> bytes | None:
+    """The root that the head stands for; None when it stands for none."""
+    try:
+        return None if head is None else _frontier(int(str(head[0])), str(head[1])).root()
+    except (Fault, ValueError):
+        return None
+
+
+def _digest(written: str) -> bytes:
+    try:
+        return bytes.fromhex(written)
+    except ValueError:
+        raise _changed("a leaf is no digest") from None
+
+
+def _changed(what: str) -> Fault:
+    return invalid(f"the log was changed: {what}", fix="see what else: rw audit verify")
+
+
+def _event(record: str) -> Event:
+    try:
+        event: Event = msgspec.json.decode(record, type=Event)
+    except msgspec.DecodeError:
+        raise _changed("an event is not readable") from None
+    return event
 
 
 def _pages(reader: Reader) -> Iterator[tuple[int, str, str, str, str, str, str]]:
     start = -(2**62)  # an inserted event may well have a negative number
     while rows := reader.rows(_PAGE, seq=start, limit=PAGE):
         for row in rows:
+            # SQLite lets any column hold any type.
+            if not isinstance(row[0], int):
+                raise _changed("an event's number is none")
             yield int(row[0]), *(str(cell) for cell in row[1:])  # type: ignore[misc]
         start = int(rows[-1][0]) + 1
