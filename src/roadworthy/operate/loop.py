@@ -22,7 +22,7 @@ from roadworthy.operate import alerts, journal, monitors, road, triggers, window
 from roadworthy.operate.journal import Action, Journey, State
 from roadworthy.registry import runs
 from roadworthy.releases import apply, grounds, releases
-from roadworthy.store import locks
+from roadworthy.store import locks, project_file
 from roadworthy.store.clock import SystemClock
 from roadworthy.store.store import Store
 
@@ -85,13 +85,20 @@ def operate(
     Raises:
         Fault: conflict when another process runs the project's loop; invalid when the project has a mistake.
     """
-    every = every_s or seconds(place.project.operate.every)
     with held(store, place) as hold:
         while True:
-            cycle(store, place, store.clock.now(), tell=tell, progress=progress, hold=hold)
+            try:
+                cycle(store, place, store.clock.now(), tell=tell, progress=progress, hold=hold)
+            except Fault as problem:
+                if once or problem.code is not Code.UNAVAILABLE:
+                    raise
+                (progress or _silent)(f"this turn failed, the next may not: {problem}")
             if once:
                 return journal.load(store, place.project.name)
-            _wait(store, place, every, tell=tell, progress=progress, hold=hold)
+            _wait(
+                store, place, every_s or seconds(place.project.operate.every), tell=tell, progress=progress, hold=hold
+            )
+            place = _read_again(place, progress or _silent)
 
 
 def cycle(
@@ -381,6 +388,15 @@ def _wait(
         if hold.lost:
             return
         look(store, place, store.clock.now(), tell=tell, progress=progress)
+
+
+def _read_again(place: Place, say: Progress) -> Place:
+    """The project file as it is now; as it was, while it has a mistake."""
+    try:
+        return project_file.read(place.root / project_file.FILE)
+    except (Fault, OSError) as problem:
+        say(f"the project file is left as it was read before: {problem}")
+        return place
 
 
 def _silent(_: object) -> None:

@@ -115,25 +115,24 @@ def look(store: Store, place: Place, length: str, *, until: float | None = None,
 
 def _due(store: Store, place: Place, name: str, spec: MonitorSpec, now: float) -> Iterator[_Due]:
     """The windows of one monitor to be judged now, in order of time."""
-    project, home, target = place.project, store.home, grounds.default(place)
-    width = seconds(spec.window)
-    known = {
-        (w.start, w.model): w
-        for w in windows.listing(store, project.name, monitor=name)
-        if abs(w.end - w.start - width) < 1e-6 * width
-    }
-    first = min((start for start, _ in known), default=None)
-    if first is None:
-        earliest = served.first_at(home, target)
+    project, width = place.project.name, seconds(spec.window)
+    extent = windows.extent(store, project, name, width)
+    if extent is None:
+        earliest = served.first_at(store.home, grounds.default(place))
         if earliest is None:
             return
         grid = windows.grid(earliest, width)
+        since = grid.anchor
     else:
-        grid = Grid(first, width)
+        grid = Grid(extent[0], width)
+        since = min(extent[1], now - LATE_S_MAX)
     ended = grid.complete(now)
-    newest = max((start for start, _ in known), default=None)
-    since = grid.anchor if newest is None else min(newest, now - LATE_S_MAX)
     begin = max(grid.index(since), 0, ended - CATCH_UP_MAX)
+    known = {
+        (w.start, w.model): w
+        for w in windows.listing(store, project, monitor=name, since=grid.start(begin - SILENT_MAX - 1))
+        if abs(w.end - w.start - width) < 1e-6 * width
+    }
     last = next((w for w in reversed(known.values()) if w.rows and w.start < grid.start(begin)), None)
     heard = (last.model, grid.index(last.start)) if last is not None else None
     for due in _of_grid(store, place, name, grid, begin=begin, end=ended, heard=heard):

@@ -41,7 +41,7 @@ def coverage(home: Path, target: str) -> list[tuple[str, int, int]]:
 
 def first_at(home: Path, target: str) -> float | None:
     """When the first row was served, in seconds since the epoch; None when none was."""
-    found = _query(home, target, "SELECT min(_at) FROM served", [])
+    found = _query(home, target, "SELECT min(_at) FROM log WHERE _route IS DISTINCT FROM 'shadow'", [])
     return None if not found or found[0][0] is None else float(found[0][0])
 
 
@@ -89,7 +89,7 @@ def _query(home: Path, target: str, sql: str, params: list[Any]) -> list[tuple[A
     """Ask the tables `log` (as written) and `served` (with labels); nothing when nothing was served."""
     import duckdb
 
-    labels = inference_rows.labels(home)
+    labels = inference_rows.labels(home) if "FROM served" in sql else None
     for _ in range(ATTEMPTS):
         files = inference_rows.files_of(home, target)
         if not files:
@@ -98,8 +98,9 @@ def _query(home: Path, target: str, sql: str, params: list[Any]) -> list[tuple[A
             with duckdb.connect() as connection:
                 names = [str(path) for path in files]
                 connection.read_parquet(names, union_by_name=True, hive_partitioning=False).create_view("log")
-                connection.register("newest", labels)
-                connection.execute(_SERVED)
+                if labels is not None:
+                    connection.register("newest", labels)
+                    connection.execute(_SERVED)
                 found: list[tuple[Any, ...]] = connection.execute(sql, params).fetchall()
                 return found
         except duckdb.IOException:

@@ -34,6 +34,12 @@ LIMIT :most
 """
 
 
+_EXTENT = """
+SELECT MIN(start_at), MAX(start_at) FROM windows
+WHERE project = :project AND monitor = :monitor AND end_at - start_at > :low AND end_at - start_at < :high
+"""
+
+
 class Grid(msgspec.Struct, frozen=True):
     """Equal windows side by side: window `k` is `[anchor + k * width, anchor + (k + 1) * width)`, in seconds."""
 
@@ -73,6 +79,13 @@ def save(tx: Transaction, project: str, window: Window) -> None:
         _SAVE, project=project, monitor=window.monitor, model=window.model, start_at=window.start, end_at=window.end,
         record=msgspec.json.encode(window).decode(),
     )  # fmt: skip
+
+
+def extent(store: Store, project: str, monitor: str, width: float) -> tuple[float, float] | None:
+    """Where a monitor's first and newest stored windows of a length begin; None when there are none."""
+    with store.read() as reader:
+        row = reader.row(_EXTENT, project=project, monitor=monitor, low=width * (1 - 1e-6), high=width * (1 + 1e-6))
+    return None if row is None or row[0] is None else (float(row[0]), float(row[1]))
 
 
 def listing(
