@@ -75,7 +75,8 @@ def take(
         source: where it came from, as the user wrote it; the path when empty.
         copy: copy large files instead.
         types: DuckDB types for columns of a CSV that should not be guessed.
-        progress: told what is done, of how much: ("bytes" | "files", done, total).
+        progress: told what is done, of how much: ("bytes" | "files", done, total), and ("linked", files, all files)
+            when large files were hard-linked and made read-only.
 
     Raises:
         Fault: not found when there is nothing there; invalid when something cannot be read or is no data.
@@ -88,6 +89,8 @@ def take(
     pack = kind == "folder" or len(found) > TABLE_FILES_MAX
     hashes = Hashes(store.home / "cache" / "hashes")
     gathered = gather.gather(store.blobs, found, hashes, pack=pack, copy=copy, progress=progress)
+    if gathered.linked:
+        progress("linked", gathered.linked, len(found))
     return _record(
         store, _named(name), gathered.files, kind=kind, project=project, types=types, source=source or str(paths[0])
     )  # fmt: skip

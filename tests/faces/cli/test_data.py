@@ -128,3 +128,15 @@ def test_help_has_examples(rw: Run, verb: str) -> None:
     code, out, _ = rw(*([verb] if verb else []), "--help")
     assert code == 0
     assert "Examples:\n  " in out
+
+
+def test_a_large_file_is_said_to_be_linked_unless_copied(rw: Run, root: pathlib.Path) -> None:
+    for name, options in (("one", []), ("two", ["--copy"])):
+        with (root / f"{name}.bin").open("wb") as file:
+            file.truncate(64 << 20)
+            file.write(name.encode())
+        answer = parsed(rw("add", f"{name}.bin", "--json", *options))
+        writable = bool((root / f"{name}.bin").stat().st_mode & 0o200)
+        assert (answer["linked"] == 0) is writable
+        assert writable or not options
+    assert rw("verify")[0] == 0

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from roadworthy.data import snapshots, sources
-from roadworthy.data.gather import Progress, quiet
+from roadworthy.data.gather import Progress
 from roadworthy.faces.cli import output
 from roadworthy.faces.cli.place import here, open_anywhere
 from roadworthy.nouns.errors import Fault, invalid, not_found
@@ -61,14 +61,15 @@ def add(what: str, name: str, copy: bool, settings: tuple[str, ...], as_json: bo
       rw data add source:departed --name flights
     """  # noqa: D301 - click's mark is the control character
     place = _place()
-    with open_anywhere() as store, _Showing() as progress:
+    showing = _Showing()
+    with open_anywhere() as store, showing as progress:
         started = time.monotonic()
         newest = {each.name: each.id for each in reversed(snapshots.listing(store, _project(place)))}
         snapshot = _add(store, place, what, name=name, copy=copy, params=_params(place, settings), progress=progress)
         took_s = time.monotonic() - started
     new = newest.get(snapshot.name) != snapshot.id
     if as_json:
-        output.print_json({"snapshot": snapshot, "new": new})
+        output.print_json({"snapshot": snapshot, "new": new, "linked": showing.linked})
         return
     rows = f", {snapshot.rows:,} rows" if snapshot.rows is not None else ""
     click.echo(
@@ -76,6 +77,11 @@ def add(what: str, name: str, copy: bool, settings: tuple[str, ...], as_json: bo
         f"{_bytes(snapshot.size)}{rows}{'' if new else '  (unchanged)'}"
     )
     output.say(f"took {took_s:.2f} s")
+    if showing.linked:
+        output.say(
+            f"note: {showing.linked} large file{'s are' if showing.linked > 1 else ' is'} shared with the store and "
+            "read-only now: replace such a file rather than write to it; --copy copies instead"
+        )
     if snapshot.rows == 0:
         output.say("note: it has a header and no rows")
 
@@ -349,16 +355,27 @@ def _bytes(size: float) -> str:
 
 
 class _Showing:
-    """One line of progress on a terminal, redrawn a few times a second; nothing when piped."""
+    """One line of progress on a terminal, redrawn a few times a second; nothing when piped.
 
-    def __enter__(self) -> Progress:
+    Attributes:
+        linked: how many large files were linked, once that is known.
+    """
+
+    def __init__(self) -> None:
+        self.linked = 0
         self._last_s = 0.0
         self._drawn = False
-        return self._show if sys.stderr.isatty() else quiet
+        self._terminal = sys.stderr.isatty()
+
+    def __enter__(self) -> Progress:
+        return self._show
 
     def _show(self, what: str, done: int, total: int) -> None:
         now_s = time.monotonic()
-        if now_s - self._last_s < PROGRESS_EVERY_S:
+        if what == "linked":
+            self.linked = done
+            return
+        if not self._terminal or now_s - self._last_s < PROGRESS_EVERY_S:
             return
         self._last_s, self._drawn = now_s, True
         shown = f"{_bytes(done)} of {_bytes(total)}" if what == "bytes" else f"{done:,} of {total:,} files"
