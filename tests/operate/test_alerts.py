@@ -4,9 +4,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import msgspec
 import pytest
 
-from roadworthy.operate import alerts, monitors, webhook
+from roadworthy.operate import alerts, monitors, webhook, windows
 from roadworthy.store import log
-from tests.operate.conftest import DAY, MIDNIGHT
+from tests.operate.conftest import DAY, MIDNIGHT, Served
 
 
 @pytest.fixture
@@ -137,3 +137,18 @@ def test_two_monitors_alert_apart(store, served, place):
     project = msgspec.structs.replace(spot.project, monitor={**spot.project.monitor, "volume": more})
     watch(store, msgspec.structs.replace(spot, project=project), 1)
     assert sorted(a.monitor for a in alerts.open_alerts(store, "p")) == ["drift", "volume"]
+
+
+def test_both_engines_keep_windows_and_alerts(any_store, place):
+    served = Served(any_store)
+    model = served.register()
+    for day, shift in enumerate([2.0, 0.0]):
+        served.serve(model, MIDNIGHT + day * DAY, MIDNIGHT + (day + 1) * DAY, seed=day + 1, shift=shift)
+    spot = place("drift.large.count == 0")
+    watch(any_store, spot, 1)
+    assert len(alerts.open_alerts(any_store, "p")) == 1
+    watch(any_store, spot, 2)
+    assert alerts.open_alerts(any_store, "p") == []
+    assert [w.start for w in windows.listing(any_store, "p")] == [MIDNIGHT, MIDNIGHT + DAY]
+    assert windows.extent(any_store, "p", "drift", DAY) == (MIDNIGHT, MIDNIGHT + DAY)
+    assert windows.extent(any_store, "p", "drift", 2 * DAY) is None
