@@ -114,6 +114,11 @@ def put(store: Store, project: str, kept: Iterable[Kept]) -> None:
         tx.execute_many(_PUT, rows)
 
 
+def apart(run_id: str, step: str) -> str:
+    """A key of its own for what a run made that later ones may not reuse; kept to say what it was made of."""
+    return f"{run_id}/{step}"
+
+
 def obstacle(store: Store, kept: Kept, root: Path, texts: Iterable[str] = ()) -> str:
     """Why a kept result may not be used again; empty when it may.
 

@@ -81,6 +81,11 @@ class Libraries:
                 found[known.name] = known.version
         return found
 
+    def local(self, name: str) -> Path | None:
+        """The folder from which a distribution is installed in place; None for all others."""
+        known = self._distributions.get(normal(name))
+        return Path(known.local) if known is not None and known.local else None
+
     def _of(self, top: str) -> dict[str, str]:
         if top not in self._found:
             self._found[top] = dict(self._look(top))

@@ -232,7 +232,7 @@ class Planner:
             self._keys = {}
             project = self.place.project.name
             for run in runs.listing(self.store, project=project, limit=RUNS_LOOKED_AT, steps=True):
-                for done in run.steps:
+                for done in run.steps if run.reproduces is None else ():
                     if done.key and done.status in {"ran", "reused"}:
                         self._keys.setdefault(done.step, done.key)
         return self._keys

@@ -138,7 +138,9 @@ def _run(planner: Planner, desk: Desk, tell: Watch, renew: Callable[[], None]) -
     snapshots = desk.snapshots(tell)
     if (earlier := _earlier(planner, snapshots, tell)) is not None:
         return earlier
-    findings = {n: data_sets.check(planner.store, planner.place, n, s) for n, s in snapshots.items()}
+    # A run is reproduced with the data it had, whatever has become of the contract (or of how fresh the data is).
+    checked = {} if options.reproduces else snapshots
+    findings = {n: data_sets.check(planner.store, planner.place, n, s) for n, s in checked.items()}
     for name, finding in data_sets.broken(findings, level="warn"):
         tell(Happening(kind="warning", text=f"{name}: {finding.rule}: {finding.measured or finding.failed} (warning)"))
     started = runs.start(

@@ -4,6 +4,7 @@ In: a planner, a desk with its worker, a started run. Out: every step settled in
 Called by the runner alone.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from roadworthy.nouns.errors import Fault
 from roadworthy.nouns.run import MetricPoint, Run
 from roadworthy.nouns.snapshot import Snapshot
 from roadworthy.nouns.step import StepRun, Value
@@ -25,6 +27,8 @@ from roadworthy.registry.tracked import Line
 from roadworthy.store.store import Store
 
 POLL_S_MAX = 5.0
+# Files that steps read beside their inputs are kept up to this size.
+FILE_BYTES_MAX = 16 << 20
 RETRY_PAUSE_S = 0.5
 RETRY_PAUSE_S_MAX = 30.0
 
@@ -187,8 +191,10 @@ class Session:
             settled, keeping = self._settled(attempt, each, result)
             batch.append(settled)
             self.settled[each.id] = settled
-            if keeping is not None and self.planner.options.keep and step.cache:
-                kept.append(keeping)
+            if keeping is not None and not (self.planner.options.keep and step.cache):
+                apart = cache.apart(self.run.id, each.id)
+                keeping = msgspec.structs.replace(keeping, key=apart, step=f"apart:{each.id}")
+            kept += [keeping] if keeping is not None else []
         if kept:
             # First what can be reused, then that it was done: killed in between, the next run reuses it.
             cache.put(self.store, self.planner.place.project.name, kept)
@@ -228,9 +234,7 @@ class Session:
             run=self.run.id,
             at=self.store.clock.now(),
             output=result.output,
-            files=cache.marks(
-                root, {*result.read, *result.loaded, *named}, since_ns=attempt.since_ns, now_ns=time.time_ns()
-            ),
+            files=self._files({*result.read, *result.loaded, *named}, attempt.since_ns),
             written=result.written,
             tracked=lines,
             log=log,
@@ -239,6 +243,16 @@ class Session:
             memory_peak_mb=ended.memory_peak_mb,
         )
         return made, kept
+
+    def _files(self, names: set[str], since_ns: int) -> dict[str, cache.Mark]:
+        """How the files are that a step read beside its inputs; small ones are kept, to run it again elsewhere."""
+        root = self.planner.place.root
+        marks = cache.marks(root, names, since_ns=since_ns, now_ns=time.time_ns())
+        for name, mark in marks.items():
+            if not os.path.isabs(name) and 0 < mark.size <= FILE_BYTES_MAX and (root / name).is_file():  # noqa: PTH117
+                with contextlib.suppress(Fault):  # changed meanwhile: its mark will not fit either
+                    self.store.blobs.put_file(root / name)
+        return marks
 
     def _tracked(self, folder: Path) -> tuple[Line, ...]:
         """Write what the step tracked to the run; its lines, with artifacts by digest, for later runs."""
