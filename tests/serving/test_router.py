@@ -228,6 +228,7 @@ def test_switching_under_load_drops_no_request(two: Two) -> None:
     third = two.launch.app(two.bundles[0], two.launch.folder / "third.sock").wait()
     for turn in range(12):
         two.split((turn % 5) / 4)
+        time.sleep(0.1)
     new = Route(model="late@11", release="r13", share=1.0, uds=str(third.address))
     old = route(two.servers[1], two.bundles[1], 0.0, "draining")
     two.follow(State(routes=(new, old), entity="tail"))

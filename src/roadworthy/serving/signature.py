@@ -224,7 +224,7 @@ def _array(field: Field, values: Sequence[Any]) -> Any:
 
 @functools.cache
 def _dtype(name: str) -> Any:
-    """pandas' type of a name; to look it up takes as long as to make an array of one value."""
+    """The type that pandas knows by a name; to look it up takes as long as to make an array of one value."""
     import pandas as pd
 
     return pd.api.types.pandas_dtype(name)

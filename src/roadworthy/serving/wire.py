@@ -211,6 +211,11 @@ def error(status: int, message: str, *, where: str = "", fix: str = "", close: b
     return _error(status, {"message": message, "where": where, "fix": fix}, close=close)
 
 
+def come_back(message: str, *, fix: str = "try again in a second") -> Reply:
+    """An answer that nothing can be said now."""
+    return error(503, message, fix=fix)._replace(headers=((b"retry-after", b"1"),))
+
+
 def of_fault(fault: Fault) -> Reply:
     """The answer to a `Fault`."""
     status = HTTP_STATUS[fault.code]
