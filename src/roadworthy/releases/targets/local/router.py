@@ -12,6 +12,7 @@ from roadworthy.releases.targets.protocol import Counts, Ground
 from roadworthy.serving import control, routes, runtime
 from roadworthy.serving.control import RouterStatus, RouteStatus
 from roadworthy.serving.routes import Route, RouteState, State
+from roadworthy.store.blobs import digest_of
 from roadworthy.store.clock import SystemClock
 
 START_PATIENCE_S = 30.0
@@ -136,9 +137,11 @@ def _ensure(ground: Ground) -> None:
 
 
 def _follow(ground: Ground) -> bool:
-    """Have the router read the state now; whether it answered. After that, no new request goes by the older state."""
+    """Have the router follow the state as written; whether it answered. No new request goes by an older one then."""
     try:
-        status = control.reload(_control(ground))
+        status = control.status(_control(ground))
+        if status.digest != digest_of(_state(ground).read_bytes()):
+            status = control.reload(_control(ground))
     except Fault:
         return False
     if status.problem:
