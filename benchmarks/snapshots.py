@@ -2,7 +2,8 @@
 
 Each is a whole process on warm files, in a fresh project (a git repository with `dvc init` for DVC). `ours` hard-links
 the large file and makes it read-only, as `rw data add` does where the file system cannot clone; `ours, --copy` copies
-it, which is what DVC does there. Beside hashing alone, small files cost the start of a process and writing them. The least of several runs is shown, with the disk at rest before each.
+it, which is what DVC does there. Beside hashing alone, small files cost the start of a process and writing them. The
+least of several runs is shown, with the disk at rest before each.
 """
 
 import os
