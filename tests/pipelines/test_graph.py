@@ -98,7 +98,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("text", "toml", "what", "where", "fix"), WRONG, ids=[w[2][:30] for w in WRONG])
-def test_what_is_wrong_is_named_with_its_line(
+def test_what_is_wrong_is_named_with_its_line(  # noqa: PLR0917 - one case, column by column
     text: str, toml: str, what: str, where: str, fix: str, tmp_path: Path
 ) -> None:
     with pytest.raises(Fault) as caught:

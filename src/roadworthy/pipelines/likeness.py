@@ -30,7 +30,8 @@ class Judge:
 
     Args:
         store: where both are kept.
-        tolerance: the largest difference of two numbers that is not one, relative to the greater of 1 and their size.
+        tolerance: the largest difference of two floating-point numbers that is not one, relative to the greater of 1
+            and their size.
         rows: rows on which two models are asked, with the model's columns.
     """
 
@@ -88,8 +89,10 @@ class Judge:
             if len(one) != len(two):
                 return f"{len(one)} items before, {len(two)} now", math.inf
             return self._worst((f"[{n}]: ", a, b) for n, (a, b) in enumerate(zip(one, two, strict=True)))
-        if isinstance(one, int | float) and not isinstance(one, bool):
-            return self._numbers(float(one), float(two))
+        if isinstance(one, float):
+            return self._numbers(one, two)
+        if isinstance(one, int):
+            return ("", 0.0) if one == two else (f"{one} before, {two} now", math.inf)
         return self._tables(one, two)
 
     def _worst(self, pairs: Any) -> tuple[str, float]:
@@ -137,13 +140,15 @@ class Judge:
             return f"shape {one.shape} before, {two.shape} now", math.inf
         if one.size == 0:
             return "", 0.0
-        if not (np.issubdtype(one.dtype, np.number) and np.issubdtype(two.dtype, np.number)):
+        # Whole numbers count or name something: one that differs at all differs.
+        if not all(np.issubdtype(each.dtype, np.inexact) for each in (one, two)):
             unlike = ~((one == two) | (pd.isna(one) & pd.isna(two)))
             count = int(np.count_nonzero(unlike))
             return (f"{count:,} of {one.size:,} values differ", math.inf) if count else ("", 0.0)
-        a, b = one.astype(np.float64), two.astype(np.float64)
+        wide = np.complex128 if any(np.iscomplexobj(each) for each in (one, two)) else np.float64
+        a, b = one.astype(wide), two.astype(wide)
         size = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
-        beyond = ~(size <= self._tolerance * np.maximum(1.0, np.abs(a)))
+        beyond = ~(size <= self._tolerance * np.fmax(1.0, np.abs(a)))
         largest = float(np.nanmax(size)) if not np.all(np.isnan(size)) else math.inf
         count = int(np.count_nonzero(beyond))
         if count:

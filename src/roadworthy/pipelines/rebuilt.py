@@ -15,7 +15,7 @@ from pathlib import Path
 
 from roadworthy.nouns.errors import Fault, unavailable
 from roadworthy.nouns.run import Environment
-from roadworthy.pipelines.libraries import Libraries
+from roadworthy.pipelines.libraries import Libraries, normal
 from roadworthy.store.blobs import digest_of
 
 UV_S_MAX = 1800
@@ -88,9 +88,20 @@ def _linked(packages: Mapping[str, str]) -> dict[str, list[Path]]:
 def _link(python: Path, linked: Mapping[str, list[Path]]) -> None:
     """Put what is linked on the path of the new environment: ours as a package, others by their folders."""
     site = next((python.parent.parent / "lib").glob("python*/site-packages"))
+    for folder in _metadata(linked):
+        (site / folder.name).symlink_to(folder)
     (site / _SELF).symlink_to(linked[_SELF][0])
     others = [str(path) for name, paths in linked.items() if name != _SELF for path in paths]
     (site / "_linked.pth").write_text("\n".join([*others, ""]), "utf-8")
+
+
+def _metadata(names: Mapping[str, list[Path]]) -> list[Path]:
+    """The metadata folders of distributions that are here, so that they are known by name and version there too."""
+    found: dict[str, Path] = {}
+    for folder in map(Path, sys.path):
+        for path in folder.glob("*.dist-info") if folder.is_dir() else ():
+            found.setdefault(normal(path.name.partition("-")[0]), path)
+    return [found[name] for name in names if name in found]
 
 
 def _uv() -> list[str]:

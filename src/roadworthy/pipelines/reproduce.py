@@ -158,7 +158,7 @@ def _laid_out(store: Store, run: Run, place: Place) -> Iterator[Path]:
 
 
 def _files(store: Store, run: Run, place: Place, root: Path) -> None:
-    """Bring back files that steps read beside their inputs: as kept, or from where they lie if they are as they were."""
+    """Bring back files that steps read beside their inputs: as kept, or from where they lie, if as they were."""
     for step in run.steps:
         kept = cache.get(store, step.key)
         for name, mark in (kept.files if kept else {}).items():
@@ -266,9 +266,7 @@ def _cause(store: Store, root: Path, both: tuple[Run, Run], divergent: str) -> s
     differing = rebuilt.differences(both[0].environment, both[1].environment)
     if differing:
         return f"the environment: {', '.join(differing[:5])}"
-    return (
-        "the same code, data, parameters, seed and libraries came out differently: look for what it asks of the machine"
-    )
+    return "code, data, parameters, seed and libraries are the same: look for what the step asks of the machine"
 
 
 def _restless(store: Store, root: Path, step: str) -> list[str]:

@@ -93,15 +93,18 @@ def _cost(step: StepRun) -> str:
 
 
 def _contract(findings: list[dict[str, Any]]) -> None:
-    """Every rule of the contract with what was found, and rows that broke it."""
+    """The rules that do not hold with what was found, and rows that broke them."""
+    held = sum(f["passed"] for f in findings)
     rows = [
-        (f["data"], f["rule"], "ok" if f["passed"] else f["level"], f"{f['failed']:,} of {f['total']:,}", f["measured"])
+        (f["data"], f["rule"], f["level"], f"{f['failed']:,} of {f['total']:,}", f["measured"], f["allowed"])
         for f in findings
+        if not f["passed"]
     ]
-    output.table(["data", "rule", "", "broken by", "found"], rows)
+    output.table(["data", "rule", "", "broken by", "found", "allowed"], rows)
+    click.echo(f"{held} other rules hold")
     for finding in findings:
         if not finding["passed"] and finding["examples"]:
-            click.echo(f"{finding['data']}: {finding['rule']}: {finding['allowed']}")
+            click.echo(f"rows that break `{finding['rule']}` of {finding['data']}:")
             for example in finding["examples"]:
                 click.echo(f"  {example}")
 
