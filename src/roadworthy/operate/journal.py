@@ -77,8 +77,10 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
         moment: moment of the batch in progress.
         batch: index of the batch in progress; all before it are served and labelled.
         underway: whether some of its rows may have been sent.
-        period: index of the period in progress; the turns at the ends of all before it are done.
+        turn: index of the turn in progress; all before it are done.
+        turned: how many batches there were before the last turn.
         rows: rows of the batches before it.
+        before: rows that were in the inference log when it began.
         finished: whether the source was read to its end.
     """
 
@@ -88,8 +90,10 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     moment: float
     batch: int = 0
     underway: bool = False
-    period: int = 0
+    turn: int = 0
+    turned: int = 0
     rows: int = 0
+    before: int = 0
     finished: bool = False
 
 

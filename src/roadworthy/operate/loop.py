@@ -232,10 +232,22 @@ def _of_release(turn: _Turn, before: Release, after: Release) -> Action | None:
 # --- watch ---
 
 
+def awake(store: Store, place: Place, now: float) -> list[str]:
+    """The monitors that a turn at `now` would ask."""
+    state = journal.load(store, place.project.name)
+    if state.turned_at is None or state.turned_at >= now:
+        return list(place.project.monitor)
+    first = state.replay.began if state.replay is not None else None
+    return monitors.awake(store, place, last=state.turned_at, now=now, first=first)
+
+
 def _watch(turn: _Turn) -> None:
+    asked = awake(turn.store, turn.place, turn.now)
+    if not asked:
+        return
     since = turn.now - monitors.LATE_S_MAX
     before = {_id(w): triggers.key(w) for w in windows.listing(turn.store, turn.project, since=since)}
-    for window in monitors.watch(turn.store, turn.place, until=turn.now, progress=turn.say):
+    for window in monitors.watch(turn.store, turn.place, until=turn.now, names=asked, progress=turn.say):
         if before.get(_id(window)) == triggers.key(window):
             continue  # judged again for late labels, and it came to the same
         broken = refusals(window.outcomes)

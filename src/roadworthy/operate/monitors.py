@@ -4,13 +4,14 @@ In: the inference log, labels as they arrive, each model's reference profile, th
 `Window` per window and model version, stored with its event; alerts opened and closed. Called by `rw watch` and by the
 loop (loop.py).
 
-A window is judged when it has ended, and again when more of its rows or labels have come in since. A rule about
+A window is judged when it has ended, and again when more of its rows, or labels of another twentieth of them, have come
+in since. A rule about
 performance before enough labels, about change before there is a window to compare with, or about anything but volume
 in a window of too few rows, waits: it is neither held nor broken.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import msgspec
 
@@ -32,6 +33,8 @@ from roadworthy.store.store import Store
 
 # Rows and labels that come in later than this after their window's end leave it as it was judged.
 LATE_S_MAX = 180 * windows.DAY_S
+# A window is judged again when labels of so large a share of its rows have come since, or enough to begin with.
+RELABELLED_SHARE = 0.05
 # After a long sleep only so many windows per monitor are caught up with, the newest.
 CATCH_UP_MAX = 2_000
 LOOK_MAX = 24
@@ -54,11 +57,19 @@ class _Due(msgspec.Struct, frozen=True, kw_only=True):
     before: int | None
 
 
-def watch(store: Store, place: Place, *, until: float | None = None, progress: Progress | None = None) -> list[Window]:
+def watch(
+    store: Store,
+    place: Place,
+    *,
+    until: float | None = None,
+    names: Collection[str] | None = None,
+    progress: Progress | None = None,
+) -> list[Window]:
     """Ask every monitor about each window that has ended and was not judged yet, or has changed since.
 
     Args:
         until: windows that end later are left; the store's clock when None. Seconds since the epoch.
+        names: ask only these monitors.
         progress: told one line per alert and per trouble with a webhook.
 
     Returns:
@@ -71,6 +82,8 @@ def watch(store: Store, place: Place, *, until: float | None = None, progress: P
     now = store.clock.now() if until is None else until
     judged: list[Window] = []
     for name, spec in place.project.monitor.items():
+        if names is not None and name not in names:
+            continue
         for rule in written(spec.rules):
             rules.check(rule, known=window_facts.KNOWN)
         for due in _due(store, place, name, spec, now):
@@ -81,6 +94,24 @@ def watch(store: Store, place: Place, *, until: float | None = None, progress: P
     for problem in alerts.deliver(store, place):
         say(problem)
     return judged
+
+
+def awake(store: Store, place: Place, *, last: float, now: float, first: float | None = None) -> list[str]:
+    """The monitors that may have something to say at `now`, having been asked at `last`: cheap, without reading rows.
+
+    Those of which a window has ended in between; half-way through a window, too, for labels and rows that came late.
+
+    Args:
+        first: when the first row was served, where that is known; else a monitor without any window is awake.
+    """
+    found = []
+    for name, spec in place.project.monitor.items():
+        width = seconds(spec.window)
+        extent = windows.extent(store, place.project.name, name, width)
+        anchor = extent[0] if extent else windows.grid(first, width).anchor if first is not None else None
+        if anchor is None or Grid(anchor, width / 2).index(now) > Grid(anchor, width / 2).index(last):
+            found.append(name)
+    return found
 
 
 def look(store: Store, place: Place, length: str, *, until: float | None = None, most: int = LOOK_MAX) -> list[Window]:
@@ -127,18 +158,37 @@ def _due(store: Store, place: Place, name: str, spec: MonitorSpec, now: float) -
         grid = Grid(extent[0], width)
         since = min(extent[1], now - LATE_S_MAX)
     ended = grid.complete(now)
-    begin = max(grid.index(since), 0, ended - CATCH_UP_MAX)
+    floor = begin = max(grid.index(since), 0, ended - CATCH_UP_MAX)
     known = {
         (w.start, w.model): w
-        for w in windows.listing(store, project, monitor=name, since=grid.start(begin - SILENT_MAX - 1))
+        for w in windows.listing(store, project, monitor=name, since=grid.start(floor - SILENT_MAX - 1))
         if abs(w.end - w.start - width) < 1e-6 * width
     }
+    if extent is not None:
+        # From the first window that may still change; the newest may always have got more rows.
+        open_ones = [grid.index(w.start) for w in known.values() if not _is_settled(w)]
+        begin = max(floor, min([*open_ones, grid.index(extent[1])]))
     last = next((w for w in reversed(known.values()) if w.rows and w.start < grid.start(begin)), None)
     heard = (last.model, grid.index(last.start)) if last is not None else None
     for due in _of_grid(store, place, name, grid, begin=begin, end=ended, heard=heard):
         seen = known.get((due.start, due.model))
-        if seen is None or (seen.rows, seen.labelled) != (due.rows, due.labelled):
+        if seen is None or _has_changed(seen, due, spec.min_rows):
             yield due
+
+
+def _is_settled(window: Window) -> bool:
+    """Whether so many labels have come that the rest would change nothing."""
+    return bool(window.rows) and window.labelled >= (1 - RELABELLED_SHARE) * window.rows
+
+
+def _has_changed(seen: Window, due: _Due, rows_min: int) -> bool:
+    more = due.labelled - seen.labelled
+    return (
+        due.rows != seen.rows
+        or more >= max(1.0, RELABELLED_SHARE * due.rows)
+        or seen.labelled < rows_min <= due.labelled
+        or (more > 0 and due.labelled == due.rows)
+    )
 
 
 def _of_grid(

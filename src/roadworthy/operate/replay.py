@@ -10,6 +10,7 @@ rows they are. The source is read from its start again, so it must yield the sam
 """
 
 import datetime as dt
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -58,7 +59,10 @@ class _Trip(msgspec.Struct, kw_only=True):
     store: Store
     place: Place
     hold: loop.Hold
-    grid: Grid
+    # one turn of the loop at the end of each of these
+    turns: Grid
+    # what is told about: as long as the longest window of a monitor
+    periods: Grid
     replay: Replay
     tell: Callable[[Action], None]
     say: Progress
@@ -94,7 +98,7 @@ def replay(
     Args:
         store: its clock must be a `SimulatedClock`; it is moved to the moment of each batch.
         source: `module:function` of the project; the function may take parameters of the project by name.
-        every_s: length of a period; `[operate] every` when None.
+        every_s: time from turn to turn; `[operate] every` when None.
         tell, progress, period: told each action, what is being done, and each period as it ends.
 
     Returns:
@@ -115,10 +119,11 @@ def replay(
         trip: _Trip | None = None
         for index, batch in enumerate(_batches(store, place, source)):
             if trip is None:
-                grid = windows.grid(batch.moment, width)
+                turns = windows.grid(batch.moment, width)
                 trip = _Trip(
-                    store=store, place=place, hold=hold, grid=grid, replay=_begin(store, place, source, batch.moment),
-                    tell=tell or _silent, say=progress or _silent, period=period or _silent,
+                    store=store, place=place, hold=hold, turns=turns, periods=_periods(place, turns),
+                    replay=_begin(store, place, source, batch.moment), tell=tell or _silent,
+                    say=progress or _silent, period=period or _silent,
                 )  # fmt: skip
                 store.clock.set(trip.replay.moment)
             if index >= trip.replay.batch:
@@ -131,6 +136,12 @@ def replay(
 def finished(state: State, source: str) -> bool:
     """Whether a source was replayed to its end before."""
     return state.replay is not None and state.replay.finished and state.replay.source == source
+
+
+def _periods(place: Place, turns: Grid) -> Grid:
+    """Periods of whole turns, long enough that every monitor has a window in each."""
+    longest = max((seconds(spec.window) for spec in place.project.monitor.values()), default=0.0)
+    return Grid(turns.anchor, turns.width * max(math.ceil(longest / turns.width - 1e-9), 1))
 
 
 def _check(place: Place) -> None:
@@ -154,7 +165,8 @@ def _begin(store: Store, place: Place, source: str, moment: float) -> Replay:
             )
         return state.replay
     name = blake3(f"{source}\n{moment}\n{state.turns}".encode()).hexdigest()[:12]
-    began = Replay(source=source, prefix=f"replay-{name}-", began=moment, moment=moment)
+    before = served.count(store.home, grounds.default(place))
+    began = Replay(source=source, prefix=f"replay-{name}-", began=moment, moment=moment, before=before)
     journal.save(
         store, msgspec.structs.replace(state, replay=began), kind="operate.replay_began", detail={"source": source}
     )
@@ -170,8 +182,8 @@ def _take(trip: _Trip, index: int, batch: Batch) -> None:
         raise invalid(
             "the source goes back in time", where=f"{trip.replay.source}, batch {index}", fix="yield in order"
         )
-    while batch.moment >= trip.grid.end(trip.replay.period):
-        _end_period(trip)
+    while batch.moment >= trip.turns.end(trip.replay.turn):
+        _turn(trip)
     _clock(trip).set(batch.moment)
     _be_live(trip)
     table = batch.rows[_columns(trip, batch.rows)]
@@ -234,18 +246,22 @@ def _look(trip: _Trip) -> None:
     if coming is None:
         trip.unlooked = 0
         return
-    if trip.unlooked < min(coming.min_rows / max(coming.share, 0.01), LOOK_ROWS_MAX):
+    enough = min(coming.min_rows / max(coming.share, 0.01), LOOK_ROWS_MAX)
+    if trip.unlooked < enough:
         return
-    trip.unlooked = 0
     _settle(trip)
     loop.look(trip.store, trip.place, trip.store.clock.now(), tell=trip.tell, progress=trip.say)
+    after = releases.road(trip.store, trip.project, trip.target).coming
+    undecided = after is not None and (after.id, after.stage) == (coming.id, coming.stage)
+    # Chance gave it a few rows less than its share: a few more will do.
+    trip.unlooked = int(enough * 0.75) if undecided else 0
 
 
 def _settle(trip: _Trip) -> None:
     """Wait until what was sent is in the inference log."""
-    expected = trip.replay.rows + trip.sent - trip.dropped
+    expected = trip.replay.before + trip.replay.rows + trip.sent - trip.dropped
     until = _machine.now() + _flush_s(trip) + FLUSH_PATIENCE_S
-    while (found := served.count(trip.store.home, trip.target, trip.replay.prefix)) < expected:
+    while (found := served.count(trip.store.home, trip.target)) < expected:
         if _machine.now() > until:
             trip.dropped += expected - found
             trip.say(f"{expected - found:,} rows are not in the inference log: the servers dropped them")
@@ -276,27 +292,35 @@ def _be_live(trip: _Trip) -> None:
         trip.sender = Sender(seen.url)
 
 
-def _end_period(trip: _Trip) -> None:
-    """A turn of the loop at the end of the period in progress."""
-    k = trip.replay.period
-    _clock(trip).set(trip.grid.end(k))
-    _settle(trip)
-    loop.cycle(trip.store, trip.place, trip.grid.end(k), tell=trip.tell, progress=trip.say, hold=trip.hold)
+def _turn(trip: _Trip) -> None:
+    """A turn of the loop at the end of the stretch in progress; the period's end, if it is one."""
+    k, end = trip.replay.turn, trip.turns.end(trip.replay.turn)
+    _clock(trip).set(end)
+    if loop.awake(trip.store, trip.place, end):
+        _settle(trip)
+    loop.cycle(trip.store, trip.place, end, tell=trip.tell, progress=trip.say, hold=trip.hold)
+    _move(trip, turn=k + 1, turned=trip.replay.batch, moment=end)
+    period = trip.periods.index(trip.turns.start(k))
+    if end >= trip.periods.end(period):
+        _end_period(trip, period)
+
+
+def _end_period(trip: _Trip, k: int) -> None:
+    found = periods.one(trip.store, trip.place, trip.periods, k)
+    detail = {"start": found.start, "end": found.end, "rows": found.rows, "models": found.models}
     state = journal.load(trip.store, trip.project)
-    trip.replay = msgspec.structs.replace(trip.replay, period=k + 1, moment=trip.grid.end(k))
-    journal.save(
-        trip.store,
-        msgspec.structs.replace(state, replay=trip.replay),
-        kind="operate.period_ended",
-        detail={"period": k, "end": trip.grid.end(k), "rows": trip.replay.rows},
-    )
-    trip.period(periods.one(trip.store, trip.place, trip.grid, k))
+    journal.save(trip.store, state, kind="operate.period_ended", detail=detail)
+    trip.period(found)
 
 
 def _arrive(trip: _Trip) -> list[Period]:
-    """The last period's turn; the replay is over."""
-    if trip.replay.moment < trip.grid.end(trip.replay.period):
-        _end_period(trip)
+    """The last turn, and the period that it is in; the replay is over."""
+    if trip.replay.batch > trip.replay.turned:
+        _turn(trip)
+    last = trip.periods.index(trip.replay.moment)
+    if trip.replay.moment > trip.periods.start(last):
+        _end_period(trip, last)
+        last += 1
     state = journal.load(trip.store, trip.project)
     trip.replay = msgspec.structs.replace(trip.replay, finished=True)
     journal.save(
@@ -307,7 +331,7 @@ def _arrive(trip: _Trip) -> list[Period]:
     )
     if trip.sender is not None:
         trip.sender.close()
-    return periods.listing(trip.store, trip.place, trip.grid, 0, trip.replay.period)
+    return periods.listing(trip.store, trip.place, trip.periods, 0, last)
 
 
 # --- the source ---

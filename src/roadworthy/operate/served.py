@@ -4,12 +4,13 @@ In: the inference log of a target and the labels that have arrived (Parquet file
 tables. Called by monitors.py and replay.py.
 """
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from roadworthy.nouns.errors import unavailable
+from roadworthy.nouns.errors import Fault, unavailable
 from roadworthy.operate.windows import Grid
 from roadworthy.serving import inference_rows
 
@@ -73,10 +74,16 @@ def scores(home: Path, target: str, start: float, end: float) -> "pd.DataFrame":
     return pd.DataFrame(_query(home, target, sql, [start, end]), columns=["_model", "_score", "label"])
 
 
-def count(home: Path, target: str, prefix: str) -> int:
-    """How many rows are in the log of requests whose id begins so."""
-    found = _query(home, target, "SELECT count(*) FROM log WHERE starts_with(_request, ?)", [prefix])
-    return int(found[0][0]) if found else 0
+def count(home: Path, target: str) -> int:
+    """How many rows are in the log, by what its files say of themselves."""
+    from pyarrow import parquet
+
+    for _ in range(ATTEMPTS):
+        try:
+            return sum(parquet.read_metadata(path).num_rows for path in inference_rows.files_of(home, target))
+        except FileNotFoundError:
+            continue  # merged while we read
+    raise _restless(target)
 
 
 def places(home: Path, target: str, prefix: str) -> list[tuple[str, int]]:
@@ -89,7 +96,7 @@ def _query(home: Path, target: str, sql: str, params: list[Any]) -> list[tuple[A
     """Ask the tables `log` (as written) and `served` (with labels); nothing when nothing was served."""
     import duckdb
 
-    labels = inference_rows.labels(home) if "FROM served" in sql else None
+    labels = _labels(home) if "FROM served" in sql else None
     for _ in range(ATTEMPTS):
         files = inference_rows.files_of(home, target)
         if not files:
@@ -107,4 +114,19 @@ def _query(home: Path, target: str, sql: str, params: list[Any]) -> list[tuple[A
             # Files are merged while we read: those that are there now hold the same rows.
             if all(path.exists() for path in files):
                 raise
-    raise unavailable("the inference log keeps changing while it is read", where=target, fix="try again")
+    raise _restless(target)
+
+
+def _labels(home: Path) -> Any:
+    """The newest label of each key; read again only when there are other files than before."""
+    files = sorted((home / "labels").glob("*.parquet"))
+    return _labels_of(home, tuple(path.name for path in files))
+
+
+@lru_cache(maxsize=1)
+def _labels_of(home: Path, _names: tuple[str, ...]) -> Any:
+    return inference_rows.labels(home)
+
+
+def _restless(target: str) -> Fault:
+    return unavailable("the inference log keeps changing while it is read", where=target, fix="try again")
