@@ -182,7 +182,8 @@ def _read(ground: Ground) -> State:
 
 
 def _write(ground: Ground, wanted: list[Route]) -> None:
-    state = State(target=ground.name, routes=tuple(wanted), entity=ground.serving.entity)
+    serving = ground.serving
+    state = State(target=ground.name, routes=tuple(wanted), entity=serving.entity, max_body_mb=serving.max_body_mb)
     if not _state(ground).exists() or _read(ground) != state:
         routes.write_state(_state(ground), state)
 
