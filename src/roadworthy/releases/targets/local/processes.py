@@ -248,6 +248,8 @@ def _collect(pid: int) -> None:
 
 
 def _note(path: Path, process: Process) -> None:
+    # The folder may be gone while its process lives on: users do remove `.roadworthy`.
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_bytes(msgspec.json.encode(process))
     temporary.replace(path)
