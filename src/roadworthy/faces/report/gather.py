@@ -26,6 +26,7 @@ from roadworthy.operate import alerts, journal, windows
 from roadworthy.registry import artifacts, models, runs
 from roadworthy.releases import releases
 from roadworthy.store import log
+from roadworthy.store.clock import SimulatedClock
 from roadworthy.store.log import Verification
 from roadworthy.store.store import Store
 
@@ -219,12 +220,14 @@ def _data(store: Store, place: Place, made: tuple[Run, ...]) -> tuple[Contracted
     if run is None:
         return ()
     masked = sensitive.sensitive_columns(place.project)
+    # data is as fresh as it was when the run read it
+    then = Store(store.home, store.sql, clock=SimulatedClock(run.started_at), ids=store.ids, actor=store.actor)
     found = []
     for name, snapshot_id in run.snapshots.items():
         spec = place.project.data.get(name)
         try:
             snapshot = snapshots.get(store, snapshot_id, place.project.name)
-            findings = quality.check(store, snapshot, spec.contract, sensitive=masked) if spec and spec.contract else ()
+            findings = quality.check(then, snapshot, spec.contract, sensitive=masked) if spec and spec.contract else ()
         except Fault as problem:
             found.append(Contracted(name=name, snapshot=None, problem=problem.what))
             continue

@@ -224,7 +224,7 @@ def _matrix(made: tuple[Run, ...]) -> dict[str, Any]:
 
 
 def _latest_windows(road: Road) -> list[tuple[Watched, Window]]:
-    return [(watched, watched.windows[-1]) for watched in road.watched if watched.windows]
+    return [(watched, plots.main_windows(watched)[-1]) for watched in road.watched if watched.windows]
 
 
 def _broken(data: Iterable[Contracted]) -> dict[str, int]:

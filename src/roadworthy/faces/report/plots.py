@@ -31,7 +31,7 @@ def journey(road: Road) -> str:
     finest = _finest(road)
     if finest is None:
         return ""
-    shown = [w for w in _main_windows(finest) if w.rows >= ROWS_MIN]
+    shown = [w for w in main_windows(finest) if w.rows >= ROWS_MIN]
     if not shown:
         return ""
     metric = next((found[0] for w in shown if (found := monitors.primary(_performance(w)))), "")
@@ -65,7 +65,7 @@ def journey(road: Road) -> str:
 
 def heat(watched: Watched) -> str:
     """Population stability index by feature and window; the darker, the further from what was trained on."""
-    shown = [w for w in watched.windows if w.drift and w.rows >= ROWS_MIN]
+    shown = [w for w in main_windows(watched) if w.drift and w.rows >= ROWS_MIN]
     if not shown:
         return ""
     names = _by_weight(shown)
@@ -209,8 +209,7 @@ def _latency(panel: Panel, shown: list[Window]) -> None:
     for key, style in (("p99_ms", "second"), ("p50_ms", "first")):
         points = [(w, float(found[key])) for w, found in seen]
         _joined(drawing, x, y, points, partial(_latency_tip, key[:3]), style=style)
-        last = points[-1]
-        drawing.text((min(x(_middle(last[0])), RIGHT - 4), y(last[1]) - 7), key[:3], "label", anchor="end")
+        drawing.text((RIGHT - (34 if style == "first" else 0), top - 10), key[:3], f"key {style}", anchor="end")
 
 
 def _latency_tip(quantile: str, window: Window, value: float) -> str:
@@ -252,7 +251,7 @@ def _finest(road: Road) -> Watched | None:
     return min((w for w in road.watched if w.windows), key=lambda w: w.width_s, default=None)
 
 
-def _main_windows(watched: Watched) -> list[Window]:
+def main_windows(watched: Watched) -> list[Window]:
     """One window for each stretch of time: of the version that answered most."""
     best: dict[float, Window] = {}
     for window in watched.windows:

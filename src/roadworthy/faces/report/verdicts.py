@@ -168,12 +168,14 @@ def timing(run: Run) -> str:
     if not ran:
         return ""
     begin = min(s.started_at for s in ran)
+    # On a simulated clock all steps begin at one moment, and nothing can be said of their order.
+    since = "seconds since the first step began" if any(s.started_at > begin for s in ran) else "seconds each step took"
     end = max(s.started_at + s.wall_s for s in ran)
     left, right = 150.0, 800.0
     x = Scale(0, max(end - begin, 0.01), left, right)
     bottom = 14 + ROW * len(run.steps)
     drawing = Drawing(f"Steps of run {run.id[:12]}", bottom + 44)
-    drawing.axis_x(x, bottom, [(t, plain(t)) for t in x.ticks(6)], top=10, name="seconds since the first step began")
+    drawing.axis_x(x, bottom, [(t, plain(t)) for t in x.ticks(6)], top=10, name=since)
     for k, step in enumerate(run.steps):
         y = 14 + ROW * k
         drawing.text((left - 12, y + 19), step.step, anchor="end")
