@@ -391,3 +391,37 @@ def test_results_are_not_reused_when_their_blobs_are_gone(bench: Callable) -> No
     assert project.why()["a"] == "run: its stored output is gone"
     again = project.run()
     assert project.statuses(again) == {"a": "ran", "b": "reused"}
+
+
+def test_code_that_no_version_speaks_for_counts_wherever_it_lies(
+    bench: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module found by PYTHONPATH, and what that module imports in turn."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "common_code.py").write_text("from inner_code import f\n")
+    (shared / "inner_code.py").write_text("def f(): return 1\n")
+    monkeypatch.setenv("PYTHONPATH", str(shared))
+    monkeypatch.syspath_prepend(str(shared))
+    project = bench({"pipeline.py": HEAD + "from common_code import f\n@rw.step\ndef a(): return f()\n"})
+    assert project.value(project.run(), "a") == 1
+    (shared / "inner_code.py").write_text("def f(): return 2\n")
+    assert project.value(project.run(), "a") == 2
+
+
+def test_a_library_upgrade_is_a_reason(bench: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = tmp_path / "site"
+    info = site / "tool_kit-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Name: tool-kit\nVersion: 1.0\n")
+    (info / "RECORD").write_text("tool_kit.py,,\n")
+    (site / "tool_kit.py").write_text("def f(): return 1\n")
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.syspath_prepend(str(site))
+    text = HEAD + "import tool_kit\n@rw.step\ndef a(): return tool_kit.f()\n"
+    project = bench({"pipeline.py": text})
+    assert project.value(project.run(), "a") == 1
+    info.rename(site / "tool_kit-1.9.dist-info")
+    (site / "tool_kit.py").write_text("def f(): return 22\n")
+    assert project.why() == {"a": "run: tool-kit 1.0 -> 1.9"}
+    assert project.value(project.run(), "a") == 22

@@ -48,7 +48,11 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
 
 def of_code(reach: Reach, reached: Reached, versions: Mapping[str, str], *, step: Step | None = None) -> Material:
     """The parts that come from code alone: known before anything has run."""
-    parts = {"rules roadworthy": VERSION, "python": f"{sys.version_info.major}.{sys.version_info.minor}"}
+    parts = {
+        "rules roadworthy": VERSION,
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "machine": f"{sys.platform} {os.uname().machine}",
+    }
     parts |= reached.parts
     parts |= {f"library {name}": version for name, version in versions.items()}
     parts |= {f"variable {name}": _variable(name) for name in reached.variables}
@@ -145,7 +149,7 @@ def _said(name: str, before: str | None, now: str | None, own: str) -> str:
         return f"input {rest} changed" if before else f"input {rest} is new"
     if kind == "variable":
         return f"environment variable {rest} changed"
-    if name in {"python", "seed", "format", "trusted"}:
+    if name in {"python", "machine", "seed", "format", "trusted"}:
         return f"{name} {before or 'unset'} -> {now or 'unset'}"
     return f"{name} changed"
 

@@ -120,12 +120,6 @@ class _Reader(ast.NodeVisitor):
         self.writes_global = True
         self.chains.update(node.names)
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        self._definition(node)
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
-        self._definition(node)
-
     def visit_Lambda(self, node: ast.Lambda) -> None:
         self._arguments(node.args)
         with _pushed(self.scopes, _function_scope(node)):
@@ -139,14 +133,10 @@ class _Reader(ast.NodeVisitor):
             for child in _without_docstring(node.body):
                 self.visit(child)
 
-    def visit_ListComp(self, node: ast.ListComp) -> None:
+    def _sequence(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> None:
         self._comprehension(node.generators, [node.elt])
 
-    def visit_SetComp(self, node: ast.SetComp) -> None:
-        self._comprehension(node.generators, [node.elt])
-
-    def visit_GeneratorExp(self, node: ast.GeneratorExp) -> None:
-        self._comprehension(node.generators, [node.elt])
+    visit_ListComp = visit_SetComp = visit_GeneratorExp = _sequence  # noqa: N815 - ast's names
 
     def visit_DictComp(self, node: ast.DictComp) -> None:
         self._comprehension(node.generators, [node.key, node.value])
@@ -160,6 +150,8 @@ class _Reader(ast.NodeVisitor):
         with _pushed(self.scopes, _function_scope(node)):
             for child in _without_docstring(node.body):
                 self.visit(child)
+
+    visit_FunctionDef = visit_AsyncFunctionDef = _definition  # noqa: N815 - ast's names
 
     def _arguments(self, spec: ast.arguments) -> None:
         for default in (*spec.defaults, *spec.kw_defaults):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 FILES_MAX = 10_000
+_OURS = f"{Path(__file__).parent.parent}/"
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -29,7 +30,7 @@ class Seen:
         self._listening = False
         self._read: set[str] = set()
         self._written: set[str] = set()
-        system = {*sysconfig.get_paths().values(), sys.prefix, sys.base_prefix, tempfile.gettempdir()}
+        system = {*sysconfig.get_paths().values(), sys.prefix, sys.base_prefix}
         self._apart = tuple(f"{folder}/" for folder in apart)
         self._system = tuple(
             f"{f}/" for f in (*system, "/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/run", "/var/lib")
@@ -54,11 +55,15 @@ class Seen:
         return tuple(sorted({self._name(path) for path in self._written if self._counts(path)})[:FILES_MAX])
 
     def loaded(self, known: frozenset[str]) -> tuple[str, ...]:
-        """Source files of the project's modules that were imported, but for the known ones."""
+        """Files of the modules that were imported and that no version speaks for, but for the known ones."""
         files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-        inside = f"{self._root}/"
-        names = {f.removeprefix(inside) for f in files if isinstance(f, str) and f.startswith(inside)}
-        return tuple(sorted(n for n in names if n not in known and n.endswith(".py") and "site-packages" not in n))
+        names = {self._name(file) for file in files if isinstance(file, str) and self._is_local(file)}
+        return tuple(sorted(names - known))
+
+    def _is_local(self, file: str) -> bool:
+        if file.startswith((_OURS, "<")) or "site-packages" in file or not os.path.isabs(file):  # noqa: PTH117
+            return False
+        return file.startswith(f"{self._root}/") or not file.startswith(self._system)
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self._listening or event not in {"open", "os.listdir", "os.scandir"}:
@@ -89,7 +94,7 @@ class Seen:
             return True
         if path.startswith(self._home) and any(p.startswith(".") for p in path.removeprefix(self._home).split("/")):
             return False
-        return not path.startswith(self._system)
+        return not path.startswith((*self._system, f"{tempfile.gettempdir()}/"))
 
     def _name(self, path: str) -> str:
         if path == self._root:

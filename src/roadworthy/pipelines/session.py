@@ -65,6 +65,10 @@ class Session:
         self.waiting: list[str] = []
         self.again: list[_Attempt] = []
         self._ready: dict[str, tuple[Decision, dict[str, Value | Snapshot]]] = {}
+        self._unwritten: list[StepRun] = []
+        self._unkept: list[Kept] = []
+        self._replays: list[Kept] = []
+        self._news: list[Happening] = []
         self.workers = planner.place.project.pipeline.workers or os.cpu_count() or 1
 
     @property
@@ -74,41 +78,58 @@ class Session:
     def work(self, tell: Watch, renew: Callable[[], None]) -> str:
         """Settle all steps; which of them failed, in a sentence, empty when none did."""
         self.waiting = self.planner.order()
-        while True:
-            self._settle_known(tell)
-            self._begin(tell)
-            if not self.running and not self.again and not self._ready:
-                break
-            renew()
-            ended = self.desk.executor.ended(self._pause()) if self.running else self._rest()
-            self._take(ended, tell)
+        try:
+            while True:
+                self._settle_known()
+                self._begin()
+                # Written while the next steps are running already: no step waits for the disk of the one before.
+                self._flush(tell)
+                if not self.running and not self.again and not self._ready:
+                    break
+                renew()
+                ended = self.desk.executor.ended(self._pause()) if self.running else self._rest()
+                self._take(ended)
+        finally:
+            self._flush(tell)
         failed = [s.step for s in self.settled.values() if s.status == "failed"]
         return f"{' and '.join(f'`{name}`' for name in failed)} failed" if failed else ""
 
-    def _settle_known(self, tell: Watch) -> None:
+    def _settle_known(self) -> None:
         """Settle what needs no process: steps that are reused, and those whose inputs failed."""
-        batch: list[StepRun] = []
-        replays: list[Kept] = []
         progressed = True
         while progressed:
             progressed = False
             for name in list(self.waiting):
-                settled = self._decide(name, replays)
+                settled = self._decide(name)
                 if settled is not None:
-                    self.settled[name] = settled
-                    batch.append(settled)
+                    self._note(settled)
                 if settled is not None or name in self._ready:
                     self.waiting.remove(name)
                     progressed = True
-        if batch:
-            self._write(batch)
-            for kept in replays:
-                replay(self.store, self.run.id, kept.tracked)
-        for settled in batch:
-            text = f"{settled.step}: {settled.status}: {settled.why}"
-            tell(Happening(kind="settled", step=settled.step, text=text, settled=settled))
 
-    def _decide(self, name: str, replays: list[Kept]) -> StepRun | None:
+    def _note(self, settled: StepRun) -> None:
+        self.settled[settled.step] = settled
+        self._unwritten.append(settled)
+        self._news.append(Happening(kind="settled", step=settled.step, text=_line(settled), settled=settled))
+
+    def _flush(self, tell: Watch) -> None:
+        """Write what has settled, and say so."""
+        settled, self._unwritten = self._unwritten, []
+        kept, self._unkept = self._unkept, []
+        replays, self._replays = self._replays, []
+        if kept:
+            # First what can be reused, then that it was done: killed in between, the next run reuses it.
+            cache.put(self.store, self.planner.place.project.name, kept)
+        if settled:
+            first = len(self.settled) - len(settled)
+            runs.settle_steps(self.store, self.run.id, [(first + n, each) for n, each in enumerate(settled)])
+        for reused in replays:
+            replay(self.store, self.run.id, reused.tracked)
+        news, self._news = self._news, []
+        for each in news:
+            tell(each)
+
+    def _decide(self, name: str) -> StepRun | None:
         node = self.planner.graph.nodes[name]
         lost = [n for n in node.needs if n in self.settled and self.settled[n].status in {"failed", "skipped"}]
         if lost:
@@ -123,14 +144,14 @@ class Session:
             self._ready[name] = (decision, inputs)
             return None
         kept = decision.kept
-        replays.append(kept)
+        self._replays.append(kept)
         return StepRun(
             step=name, status="reused", key=decision.key, why=decision.why, started_at=self.store.clock.now(),
             wall_s=kept.wall_s, cpu_s=kept.cpu_s, memory_peak_mb=kept.memory_peak_mb, output=kept.output,
             log=kept.log, reused_from=kept.run,
         )  # fmt: skip
 
-    def _begin(self, tell: Watch) -> None:
+    def _begin(self) -> None:
         """Start what is ready, as far as there are processes for it."""
         now = time.monotonic()
         for attempt in [a for a in self.again if a.not_before <= now]:
@@ -143,7 +164,7 @@ class Session:
             decision, inputs = self._ready.pop(name)
             attempt = _Attempt(decision, inputs, self.desk.folder)
             self._start(attempt)
-            tell(Happening(kind="running", step=name, text=f"{name}: running: {decision.why}"))
+            self._news.append(Happening(kind="running", step=name, text=f"{name}: running: {decision.why}"))
 
     def _start(self, attempt: _Attempt) -> None:
         name = attempt.decision.step
@@ -176,34 +197,24 @@ class Session:
                 else:
                     yield Given(name=argument.name, snapshot=value, arrives=argument.arrives)
 
-    def _take(self, ended: list[Ended], tell: Watch) -> None:
+    def _take(self, ended: list[Ended]) -> None:
         """Settle, or try again, what has ended."""
-        batch: list[StepRun] = []
-        kept: list[Kept] = []
         for each in ended:
             attempt = self.running.pop(each.id)
             step = self.planner.graph.nodes[each.id].step
             result = self.desk.result(attempt.folder, each, step.timeout_s)
             attempt.log += _log(attempt)
             if result.failure is not None and attempt.number <= step.retries:
-                self._later(attempt, result.failure, tell)
+                self._later(attempt, result.failure)
                 continue
             settled, keeping = self._settled(attempt, each, result)
-            batch.append(settled)
-            self.settled[each.id] = settled
+            self._note(settled)
             if keeping is not None and not (self.planner.options.keep and step.cache):
                 apart = cache.apart(self.run.id, each.id)
                 keeping = msgspec.structs.replace(keeping, key=apart, step=f"apart:{each.id}")
-            kept += [keeping] if keeping is not None else []
-        if kept:
-            # First what can be reused, then that it was done: killed in between, the next run reuses it.
-            cache.put(self.store, self.planner.place.project.name, kept)
-        if batch:
-            self._write(batch)
-        for settled in batch:
-            tell(Happening(kind="settled", step=settled.step, text=_line(settled), settled=settled))
+            self._unkept += [keeping] if keeping is not None else []
 
-    def _later(self, attempt: _Attempt, failure: Failure, tell: Watch) -> None:
+    def _later(self, attempt: _Attempt, failure: Failure) -> None:
         pause = min(RETRY_PAUSE_S * 2 ** (attempt.number - 1), RETRY_PAUSE_S_MAX)
         name = attempt.decision.step
         text = f"{name}: attempt {attempt.number} failed ({failure.message}); again in {pause:g} s"
@@ -211,7 +222,7 @@ class Session:
         attempt.number += 1
         attempt.not_before = time.monotonic() + pause
         self.again.append(attempt)
-        tell(Happening(kind="retrying", step=name, text=text))
+        self._news.append(Happening(kind="retrying", step=name, text=text))
 
     def _settled(self, attempt: _Attempt, ended: Ended, result: Result) -> tuple[StepRun, Kept | None]:
         decision = attempt.decision
@@ -263,10 +274,6 @@ class Session:
             else line
             for line in lines
         )
-
-    def _write(self, batch: list[StepRun]) -> None:
-        first = len(self.settled) - len(batch)
-        runs.settle_steps(self.store, self.run.id, [(first + n, settled) for n, settled in enumerate(batch)])
 
     def _pause(self) -> float:
         """Seconds to wait for a process to end, before something else is due."""
@@ -320,6 +327,8 @@ def _error(failure: Failure) -> str:
 
 
 def _line(settled: StepRun) -> str:
+    if settled.status in {"reused", "skipped"}:
+        return f"{settled.step}: {settled.status}: {settled.why}"
     if settled.status == "failed":
         return f"{settled.step}: failed after {settled.wall_s:.2f} s: {(settled.error or '').partition(chr(10))[0]}"
     return f"{settled.step}: ran in {settled.wall_s:.2f} s"

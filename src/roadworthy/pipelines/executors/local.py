@@ -88,11 +88,15 @@ class LocalExecutor:
         with _undisturbed(), contextlib.suppress(OSError):
             assert self._process.stdin is not None
             self._process.stdin.close()
-        try:
-            self._process.wait(STOP_S_MAX)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        # Its end is seen by its answers ending: no need to ask again and again.
+        deadline = time.monotonic() + STOP_S_MAX
+        while True:
+            readable, _, _ = select.select([self._answers], [], [], max(0.0, deadline - time.monotonic()))
+            if not readable:
+                self._process.kill()
+            if not readable or not os.read(self._answers, 1 << 16):
+                break
+        self._process.wait()
         assert self._process.stdout is not None
         self._process.stdout.close()
 
