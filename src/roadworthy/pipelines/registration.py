@@ -110,17 +110,17 @@ def _output(run: Run, step: str, key: str) -> Value:
 
 
 def _same(store: Store, model: Model) -> Model | None:
-    """The newest version, if it is this very model, judged on the same rows in the same way."""
-    known = models.versions(store, model.name)
-    if not known:
-        return None
-    newest = known[0]
+    """The version that is this very model already, judged on the same rows in the same way, the newest if several."""
+    return next((known for known in models.versions(store, model.name) if _is(known, model)), None)
+
+
+def _is(known: Model, model: Model) -> bool:
     again = msgspec.structs.replace(
-        model, version=newest.version, run=newest.run, profile=newest.profile, created_at=newest.created_at,
-        tags=newest.tags, value=newest.value, holdout=newest.holdout,
+        model, version=known.version, run=known.run, profile=known.profile, created_at=known.created_at,
+        tags=known.tags, value=known.value, holdout=known.holdout,
     )  # fmt: skip
-    equal = _says(newest.value) == _says(model.value) and _says(newest.holdout) == _says(model.holdout)
-    return newest if equal and again == newest else None
+    equal = _says(known.value) == _says(model.value) and _says(known.holdout) == _says(model.holdout)
+    return equal and again == known
 
 
 def _as_asked(known: Model, place: Place, spec: ModelSpec) -> bool:

@@ -1,4 +1,4 @@
-"""A signature allows what training had, even where no row of the hold-out shows it."""
+"""A signature allows what training had; equal models are one version."""
 
 from collections.abc import Callable
 
@@ -43,3 +43,13 @@ def test_what_was_missing_in_training_may_be_missing_in_a_request(bench: Callabl
     made = registration.register(shop.store, shop.place, run)
     assert {field.name: field.nullable for field in made.signature.inputs} == {"age": True, "visits": False}
     assert registration.register(shop.store, shop.place, run) == made
+
+
+def test_going_back_to_what_an_earlier_version_was_is_that_version(bench: Callable[[dict[str, str]], Bench]) -> None:
+    shop = bench({"roadworthy.toml": TOML, "pipeline.py": STEPS})
+    first = registration.register(shop.store, shop.place, shop.run())
+    shop.write({"pipeline.py": STEPS.replace("max_iter=2", "max_iter=3")})
+    second = registration.register(shop.store, shop.place, shop.run())
+    shop.write({"pipeline.py": STEPS})
+    again = registration.register(shop.store, shop.place, shop.run())
+    assert (first.version, second.version, again.version) == (1, 2, 1)
