@@ -10,7 +10,7 @@ import time
 import pandas as pd
 import pytest
 
-from roadworthy.operate import journal
+from roadworthy.operate import journal, windows
 from roadworthy.registry import models
 from roadworthy.releases import releases
 from roadworthy.serving import inference_rows
@@ -151,6 +151,9 @@ def test_a_gate_that_refuses_keeps_the_champion(make):
     assert any(p["drifted"] for p in periods)
     with place.store() as store:
         assert models.champion(store, "late-buses").version == 1
+        asked = windows.listing(store, "buses", monitor="quality")
+        assert all(w.facts["errors"]["share"] == 0 and w.facts["errors"]["requests"] > 0 for w in asked)
+        assert all({o.rule: o.passed for o in w.outcomes}["errors.share <= 0.01"] for w in asked)
         journeys = [a for a in journal.load(store, "buses").actions if a.kind == "retraining"]
         breaches = [a for a in journal.load(store, "buses").actions if a.kind == "breached"]
         assert len(journeys) <= len(breaches) + 1, "each breach is answered once"

@@ -117,12 +117,21 @@ def test_chunks_say_where_their_rows_stand():
     ]
 
 
+def test_a_batch_begins_with_its_first_row():
+    moment = dt.datetime(2013, 4, 2, tzinfo=dt.UTC)
+    rows = pd.DataFrame({"at": ["2013-04-01T06:00:00Z", "2013-04-01T05:00:00Z"]})
+    assert replay._batch((moment, rows, None), "x", "at").begins == moment.timestamp() - 19 * 3600
+    assert replay._batch((moment.replace(tzinfo=None), None, None), "x", "at").begins == moment.timestamp()
+    with pytest.raises(Fault, match="no column 'when'"):
+        replay._batch((moment, rows, None), "x", "when")
+
+
 @pytest.mark.parametrize(
     "item",
     [None, (1, 2, 3), (dt.datetime(2013, 1, 1), pd.DataFrame()), (dt.datetime(2013, 1, 1), [1], None)],
 )
 def test_what_is_no_batch(item):
     with pytest.raises(Fault) as caught:
-        replay._batch(item, "source:year, batch 0")
+        replay._batch(item, "source:year, batch 0", "at")
     assert caught.value.code is Code.INVALID
     assert caught.value.where == "source:year, batch 0"

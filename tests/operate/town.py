@@ -46,7 +46,7 @@ action = "retrain"
 [monitor.quality]
 window = "10d"
 min_rows = 100
-rules = ["performance.auc >= 0.5"]
+rules = ["performance.auc >= 0.5", "errors.share <= 0.01"]
 [operate]
 every = "10d"
 """

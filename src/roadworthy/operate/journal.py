@@ -73,7 +73,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         source: the `module:function` that yields the batches.
         prefix: what the ids of its requests begin with.
-        began: moment of the first batch, seconds since the epoch.
+        began: the day's (or the turn's) beginning in which the first row happened, seconds since the epoch.
         moment: moment of the batch in progress.
         batch: index of the batch in progress; all before it are served and labelled.
         underway: whether some of its rows may have been sent.

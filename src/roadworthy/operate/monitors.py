@@ -12,6 +12,7 @@ in a window of too few rows, waits: it is neither held nor broken.
 
 import math
 from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 import msgspec
 
@@ -25,7 +26,7 @@ from roadworthy.nouns.monitor import Alert, Window
 from roadworthy.nouns.project import Duration, MonitorSpec, Place, seconds
 from roadworthy.nouns.project import rules as written
 from roadworthy.nouns.rule import Rule, refusals
-from roadworthy.operate import alerts, served, window_facts, windows
+from roadworthy.operate import alerts, error_counts, served, window_facts, windows
 from roadworthy.operate.windows import Grid
 from roadworthy.registry import models
 from roadworthy.releases import grounds
@@ -55,6 +56,8 @@ class _Due(msgspec.Struct, frozen=True, kw_only=True):
     labelled: int
     total: int
     before: int | None
+    # what was counted when it was judged first
+    errors: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 def watch(
@@ -173,7 +176,7 @@ def _due(store: Store, place: Place, name: str, spec: MonitorSpec, now: float) -
     for due in _of_grid(store, place, name, grid, begin=begin, end=ended, heard=heard):
         seen = known.get((due.start, due.model))
         if seen is None or _has_changed(seen, due, spec.min_rows):
-            yield due
+            yield due if seen is None else msgspec.structs.replace(due, errors=seen.facts.get("errors", {}))
 
 
 def _is_settled(window: Window) -> bool:
@@ -260,6 +263,11 @@ def _measured(store: Store, place: Place, spec: MonitorSpec, due: _Due, now: flo
     volume: dict[str, float] = {"rows": due.rows, "total": due.total}
     if due.before:
         volume["change"] = due.total / due.before - 1.0
+    facts: dict[str, Any] = {"volume": volume}
+    # Counts are of now: only for the newest window can they be of the window.
+    if due.errors or (_asks_errors(spec) and now - due.end < due.end - due.start):
+        errors = due.errors or error_counts.measure(store, place, due.monitor, due.model, due.start)
+        facts |= {"errors": errors} if errors else {}
     window = Window(
         model=due.model,
         monitor=due.monitor,
@@ -267,23 +275,27 @@ def _measured(store: Store, place: Place, spec: MonitorSpec, due: _Due, now: flo
         end=due.end,
         rows=due.rows,
         judged_at=now,
-        facts={"volume": volume},
+        facts=facts,
     )
     if not due.rows:
         return window
     table = served.rows(home, target, due.start, due.end, due.model)
     model = models.get(store, due.model)
-    facts, found = window_facts.measure(
+    measured, found = window_facts.measure(
         table, model, _profile(store, model), _columns(place, model, spec), spec.min_rows
     )
     return msgspec.structs.replace(
         window,
         rows=len(table),
-        labelled=int(facts["performance"]["labelled"]),
-        facts={"volume": volume, **facts},
+        labelled=int(measured["performance"]["labelled"]),
+        facts=facts | measured,
         drift=found,
         digest=window_facts.digest(table),
     )
+
+
+def _asks_errors(spec: MonitorSpec) -> bool:
+    return any(path.root == "errors" for rule in written(spec.rules) for path in expression.paths(rule.rule))
 
 
 def _profile(store: Store, model: Model) -> drift.Profile | None:

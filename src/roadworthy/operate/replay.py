@@ -1,8 +1,9 @@
 """Replay history down the road: served rows, late labels and the loop's turns, on a simulated clock.
 
-In: a function of the project that yields `(moment, rows, labels)` in order of time. Out: the rows answered by the live
-target over real HTTP, the labels added when they were known, a turn of the loop at the end of each period, and a table
-of what happened. Called by `rw operate --replay`, for a demonstration or to try a road on last year's data.
+In: a function of the project that yields `(moment, rows, labels)` in order of time: rows are sent, and labels known, at
+the moment; the rows say themselves when they happened. Out: the rows answered by the live target over real HTTP, the
+labels added when they were known, turns of the loop at the times it would have turned, and a table of what happened.
+Called by `rw operate --replay`, for a demonstration or to try a road on last year's data.
 
 How far it has come is journalled, so that a replay which is killed carries on: batches that were served are not served
 again, and of the batch in progress those rows are left out that are in the inference log, whose request ids say which
@@ -46,9 +47,17 @@ _machine = SystemClock()
 
 
 class Batch(NamedTuple):
-    """One step of history: when it was, the rows that came, the labels that were known by then."""
+    """One step of history.
+
+    Args:
+        moment: when it is sent, by the simulated clock, seconds since the epoch.
+        begins: when the first of its rows happened; at the moment itself when there are none.
+        rows: those that came.
+        labels: what was known by then of this and earlier rows.
+    """
 
     moment: float
+    begins: float
     rows: "pd.DataFrame"
     labels: "pd.DataFrame | None"
 
@@ -119,10 +128,10 @@ def replay(
         trip: _Trip | None = None
         for index, batch in enumerate(_batches(store, place, source)):
             if trip is None:
-                turns = windows.grid(batch.moment, width)
+                turns = windows.grid(min(batch.begins, batch.moment), width)
                 trip = _Trip(
                     store=store, place=place, hold=hold, turns=turns, periods=_periods(place, turns),
-                    replay=_begin(store, place, source, batch.moment), tell=tell or _silent,
+                    replay=_begin(store, place, source, turns.anchor), tell=tell or _silent,
                     say=progress or _silent, period=period or _silent,
                 )  # fmt: skip
                 store.clock.set(trip.replay.moment)
@@ -153,39 +162,40 @@ def _check(place: Place) -> None:
         )
 
 
-def _begin(store: Store, place: Place, source: str, moment: float) -> Replay:
+def _begin(store: Store, place: Place, source: str, began: float) -> Replay:
     """The replay as an earlier process left it, or at its beginning."""
     state = journal.load(store, place.project.name)
     if state.replay is not None and state.replay.source == source:
-        if state.replay.began != moment:
+        if state.replay.began != began:
             raise conflict(
                 "the source begins at another moment than when its replay began",
                 where=source,
                 fix="make it yield the same batches each time, or replay another source",
             )
         return state.replay
-    name = blake3(f"{source}\n{moment}\n{state.turns}".encode()).hexdigest()[:12]
+    name = blake3(f"{source}\n{began}\n{state.turns}".encode()).hexdigest()[:12]
     before = served.count(store.home, grounds.default(place))
-    began = Replay(source=source, prefix=f"replay-{name}-", began=moment, moment=moment, before=before)
+    fresh = Replay(source=source, prefix=f"replay-{name}-", began=began, moment=began, before=before)
     journal.save(
-        store, msgspec.structs.replace(state, replay=began), kind="operate.replay_began", detail={"source": source}
+        store, msgspec.structs.replace(state, replay=fresh), kind="operate.replay_began", detail={"source": source}
     )
-    return began
+    return fresh
 
 
 # --- one batch ---
 
 
 def _take(trip: _Trip, index: int, batch: Batch) -> None:
-    """Turn the periods that ended before a batch; serve its rows; add the labels that are known by now."""
+    """Turn at the ends of all that is over; serve the rows of a batch; add the labels that are known by now."""
     if batch.moment < trip.replay.moment:
         raise invalid(
             "the source goes back in time", where=f"{trip.replay.source}, batch {index}", fix="yield in order"
         )
-    while batch.moment >= trip.turns.end(trip.replay.turn):
+    # A batch may be sent when it is over: its rows still belong before the turn at that very moment.
+    while min(batch.begins, batch.moment) >= trip.turns.end(trip.replay.turn):
         _turn(trip)
-    _clock(trip).set(batch.moment)
     _be_live(trip)
+    _clock(trip).set(batch.moment)
     table = batch.rows[_columns(trip, batch.rows)]
     wanted = _unserved(trip, len(table)) if trip.replay.underway else range(len(table))
     _move(trip, moment=batch.moment, underway=True)
@@ -346,12 +356,12 @@ def _batches(store: Store, place: Place, source: str) -> Iterator[Batch]:
         if not isinstance(found, Iterable):
             raise invalid("a source of a replay yields batches", where=source, fix="yield (moment, rows, labels)")
         for index, item in enumerate(found):
-            yield _batch(item, f"{source}, batch {index}")
+            yield _batch(item, f"{source}, batch {index}", place.project.serving.time or "")
     finally:
         sys.path.remove(str(place.root))
 
 
-def _batch(item: object, where: str) -> Batch:
+def _batch(item: object, where: str, time: str) -> Batch:
     import pandas as pd
 
     if not (isinstance(item, tuple) and len(item) == 3 and isinstance(item[0], dt.datetime)):
@@ -361,7 +371,13 @@ def _batch(item: object, where: str) -> Batch:
         if table is not None and not isinstance(table, pd.DataFrame):
             raise invalid(f"the tables of a batch are pandas DataFrames, not {type(table).__name__}", where=where)
     zoned = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    return Batch(zoned.timestamp(), pd.DataFrame() if rows is None else rows, known)
+    begins = zoned.timestamp()
+    if rows is not None and len(rows):
+        if time not in rows.columns:
+            raise invalid(f"the rows have no column {time!r}, which [serving] time names", where=where)
+        first = pd.to_datetime(rows[time], utc=True).min()
+        begins = begins if pd.isna(first) else first.timestamp()
+    return Batch(zoned.timestamp(), begins, pd.DataFrame() if rows is None else rows, known)
 
 
 def _sender(trip: _Trip) -> Sender:
