@@ -203,7 +203,7 @@ def named(root: Path, texts: Iterable[str], skipped: Collection[str]) -> set[str
             there = bool(glob.glob(str(path))) if any(c in text for c in "*?[") else path.exists()  # noqa: PTH207
         except (OSError, ValueError):
             continue
-        if there and text not in skipped and path.resolve() != root.resolve() and _counts(root, path):
+        if there and text not in skipped and not root.resolve().is_relative_to(path.resolve()) and _counts(root, path):
             found.add(text)
     return found
 

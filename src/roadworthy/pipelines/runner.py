@@ -19,7 +19,6 @@ from roadworthy.nouns.evidence import Finding
 from roadworthy.nouns.project import Place
 from roadworthy.nouns.run import CodeVersion, Run
 from roadworthy.nouns.snapshot import Snapshot
-from roadworthy.nouns.step import StepRun
 from roadworthy.pipelines import data_sets, environment
 from roadworthy.pipelines.desk import Desk
 from roadworthy.pipelines.happening import Happening, Watch
@@ -249,8 +248,3 @@ def _teller(progress: Callable[[str], None] | None, watch: Watch | None) -> Watc
 def _plain(params: Mapping[str, Any]) -> Any:
     """Parameters as a run's record gives them back."""
     return msgspec.json.decode(msgspec.json.encode(params, enc_hook=str))
-
-
-def outputs(run: Run) -> dict[str, StepRun]:
-    """What a run did about each step, by name."""
-    return {step.step: step for step in run.steps}
