@@ -44,7 +44,13 @@ def holdout(prepared: pd.DataFrame, holdout_days: int) -> pd.DataFrame:
 
 @rw.step
 def model(
-    train: pd.DataFrame, learning_rate: float, max_iter: int, max_leaf_nodes: int, l2_regularization: float, seed: int
+    train: pd.DataFrame,
+    *,
+    learning_rate: float,
+    max_iter: int,
+    max_leaf_nodes: int,
+    l2_regularization: float,
+    seed: int,
 ) -> Pipeline:
     """Boosted trees over the columns as they are; a category never seen before counts as missing."""
     categories = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)

@@ -16,8 +16,8 @@ from features import FEATURES, known_before_departure
 
 # Late, as airlines count it: at the gate more than a quarter of an hour after the timetable.
 LATE_MINUTES = 15
-# Airlines report what became of a day's flights on the next day.
-REPORTED_AFTER = pd.Timedelta(days=1)
+# What became of a day's flights is reported when the next day is over.
+REPORTED_AFTER = pd.Timedelta(days=2)
 # The weather report at hand an hour before departure was made in the hour before that.
 WEATHER_AGE = pd.Timedelta(hours=2)
 WEATHER = ["temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
@@ -30,17 +30,17 @@ def departed(now: dt.datetime) -> pd.DataFrame:
     Cancelled and diverted flights are left out: they never arrived, so they were neither late nor in time.
     """
     flights = year()
-    return flights[flights["scheduled"] + REPORTED_AFTER <= pd.Timestamp(now)].reset_index(drop=True)
+    return flights[flights["scheduled"].dt.floor("D") + REPORTED_AFTER <= pd.Timestamp(now)].reset_index(drop=True)
 
 
 def replay() -> Iterator[tuple[dt.datetime, pd.DataFrame, pd.DataFrame]]:
     """April to December, a day at a time: (when the day is over, rows to score, labels that came in).
 
-    The labels are those of the day before: what became of a flight is known when it is no use any more.
+    The labels are those of the day before: what becomes of a flight is known when it is of no use any more.
     """
     flights = year()
     days = flights["scheduled"].dt.floor("D")
-    labels = flights.loc[days == REPLAY_FROM - REPORTED_AFTER, ["id", "late"]]
+    labels = flights.loc[days == REPLAY_FROM - pd.Timedelta(days=1), ["id", "late"]]
     for day, departures in flights[days >= REPLAY_FROM].groupby(days):
         over = (day + pd.Timedelta(days=1)).to_pydatetime()
         rows = known_before_departure(departures)[["id", "tailnum", "scheduled", *FEATURES]]
