@@ -152,6 +152,18 @@ def test_constants():
     assert one(["a"] * 500, ["b"] * 500).verdict == "large"
 
 
+def test_a_value_that_most_rows_have_hides_no_shift():
+    rng = np.random.default_rng(9)
+
+    def visibility(clear):
+        return np.where(rng.random(4000) < clear, 10.0, rng.uniform(0, 10, 4000))
+
+    assert one(visibility(0.93), visibility(0.93)).verdict == "none"
+    found = one(visibility(0.93), visibility(0.5))
+    assert found.verdict == "large"
+    assert found.psi > 0.5
+
+
 def test_nulls():
     full = list(np.random.default_rng(7).normal(size=500))
     for reference, current, verdict in [

@@ -232,10 +232,11 @@ def _profile_numbers(name: str, kind: Type, values: "np.ndarray[Any, Any]", rows
     if not len(values):
         return ColumnProfile(name=name, kind="number", type=kind, count=0, missing=missing, counts=(0,))
     values = np.sort(values)
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1], method="inverted_cdf"))
-    if values[0] == values[-1]:
-        # A constant has a bin of its own, so that a step to either side shows.
-        edges = np.array([np.nextafter(values[0], -np.inf), values[0]])
+    quantiles = np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1], method="inverted_cdf")
+    edges, times = np.unique(quantiles, return_counts=True)
+    # A value that is several quantiles at once (all of them, of a constant) has a bin of its own, or a shift of what is
+    # left beside it would not show.
+    edges = np.unique(np.concatenate([edges, np.nextafter(edges[times > 1], -np.inf)]))
     found = ColumnProfile(
         name=name,
         kind="number",
