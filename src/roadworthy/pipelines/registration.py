@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from roadworthy.data.formats import registry as formats
+from roadworthy.data.sensitive import sensitive_columns
 from roadworthy.gates.measures import drift, performance
 from roadworthy.nouns.errors import invalid
 from roadworthy.nouns.model import Model, Signature
@@ -35,9 +36,10 @@ def register(store: Store, place: Place, run: Run) -> Model:
     if spec is None:
         raise invalid("the project has no [model]", where="roadworthy.toml", fix="add [model] to register one")
     value, holdout = _output(run, spec.step, "step"), _output(run, spec.holdout, "holdout")
-    for known in models.of_run(store, run.id):
-        if known.name == spec.name and known.value.digest == value.digest and _as_asked(known, place, spec):
-            return known
+    known = _known(store, place, run, (value, holdout))
+    if known is not None:
+        _carry_metrics(store, known.run, run.id)
+        return known
     rows = signature.as_frame(formats.load(store.blobs, holdout, keys=store.keys))
     model = _describe(place, spec, run, rows, (value, holdout))
     model = msgspec.structs.replace(model, signature=_widened(store, run, model))
@@ -48,9 +50,34 @@ def register(store: Store, place: Place, run: Run) -> Model:
     same = _same(store, model)
     if same is not None:
         return same
-    columns = tuple(field.name for field in model.signature.inputs)
+    # A profile holds values as they are; those of sensitive columns stay where they were.
+    hidden = sensitive_columns(place.project)
+    columns = tuple(field.name for field in model.signature.inputs if field.name not in hidden)
     profile = store.blobs.put(drift.encode(drift.profile(rows, columns, scores)))
     return models.register(store, msgspec.structs.replace(model, profile=profile))
+
+
+def _known(store: Store, place: Place, run: Run, values: tuple[Value, Value]) -> Model | None:
+    """The version that these values are already, found without loading a row; None where only the rows can tell."""
+    spec = place.project.model
+    assert spec is not None
+    # Without named features it is the hold-out's columns that say what goes in, except for this very run's version.
+    candidates = models.versions(store, spec.name) if spec.features else models.of_run(store, run.id)
+    wanted = [_says(value) for value in values]
+    for known in candidates:
+        same = known.name == spec.name and known.project == place.project.name
+        if same and [_says(known.value), _says(known.holdout)] == wanted and _as_asked(known, place, spec):
+            return known
+    return None
+
+
+def _carry_metrics(store: Store, source: str, run: str) -> None:
+    """Give a run the metrics that were measured when another run registered the same model on the same rows."""
+    there = metrics.latest(store, run)
+    measured = metrics.latest(store, source) if source != run else {}
+    missing = [MetricPoint(key=key, value=value) for key, value in measured.items() if key not in there]
+    if missing:
+        metrics.log(store, run, missing)
 
 
 def _describe(place: Place, spec: ModelSpec, run: Run, rows: Any, values: tuple[Value, Value]) -> Model:

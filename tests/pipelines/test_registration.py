@@ -2,7 +2,11 @@
 
 from collections.abc import Callable
 
+import pytest
+
+from roadworthy.nouns.errors import Fault
 from roadworthy.pipelines import registration
+from roadworthy.registry import metrics
 from tests.pipelines.conftest import Bench
 
 TOML = """
@@ -53,3 +57,40 @@ def test_going_back_to_what_an_earlier_version_was_is_that_version(bench: Callab
     shop.write({"pipeline.py": STEPS})
     again = registration.register(shop.store, shop.place, shop.run())
     assert (first.version, second.version, again.version) == (1, 2, 1)
+
+
+def test_a_model_that_is_known_is_found_without_its_rows_and_brings_its_metrics(
+    bench: Callable[[dict[str, str]], Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = bench({"roadworthy.toml": TOML, "pipeline.py": STEPS})
+    first = shop.run()
+    made = registration.register(shop.store, shop.place, first)
+    shop.write({"pipeline.py": STEPS + "\n@rw.step\ndef more() -> int:\n    return 1\n"})
+    second = shop.run()
+    assert second.id != first.id
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("the rows were loaded")
+
+    monkeypatch.setattr(registration, "score", never)
+    assert registration.register(shop.store, shop.place, second) == made
+    assert metrics.latest(shop.store, second.id)["auc"] == metrics.latest(shop.store, first.id)["auc"]
+    points = len(metrics.history(shop.store, second.id, "auc"))
+    registration.register(shop.store, shop.place, second)
+    assert len(metrics.history(shop.store, second.id, "auc")) == points == 1
+
+
+def test_sensitive_values_are_not_in_the_profile(bench: Callable[[dict[str, str]], Bench]) -> None:
+    shop = bench({"roadworthy.toml": TOML + '[serving]\nsensitive = ["age"]\n', "pipeline.py": STEPS})
+    made = registration.register(shop.store, shop.place, shop.run())
+    assert made.profile is not None
+    profile = shop.store.blobs.get(made.profile)
+    assert b'"visits"' in profile
+    assert b'"age"' not in profile
+
+
+def test_a_hold_out_without_the_label_is_said(bench: Callable[[dict[str, str]], Bench]) -> None:
+    shop = bench({"roadworthy.toml": TOML.replace('label = "label"', 'label = "lable"'), "pipeline.py": STEPS})
+    with pytest.raises(Fault, match="has no column `lable`") as caught:
+        registration.register(shop.store, shop.place, shop.run())
+    assert "label" in caught.value.fix
