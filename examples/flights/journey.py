@@ -97,8 +97,9 @@ def ask_for_a_prediction() -> None:
     url = f"{status[0]['url']}/invocations"
     flight = {
         "id": "AA1-JFK-20130401T13", "tailnum": "N338AA", "scheduled": "2013-04-01T13:00:00Z", "carrier": "AA",
-        "origin": "JFK", "dest": "LAX", "weekday": 0, "departs": 540, "block_minutes": 195, "distance": 2475, "age": 26.0, "seats": 255.0, "temp": 46.0, "dewp": 38.0,
-        "humid": 74.0, "wind_speed": 9.2, "wind_gust": None, "precip": 0.0, "pressure": 1009.9, "visib": 10.0,
+        "origin": "JFK", "dest": "LAX", "weekday": 0, "departs": 540, "block_minutes": 195, "distance": 2475,
+        "age": 26.0, "seats": 255.0, "temp": 46.0, "dewp": 38.0, "humid": 74.0, "wind_speed": 9.2, "wind_gust": None,
+        "precip": 0.0, "pressure": 1009.9, "visib": 10.0,
     }  # fmt: skip
     body = json.dumps({"dataframe_records": [flight]}).encode()
     say(f"\n{_bold}$ curl -s {url} -H 'content-type: application/json' -d '{{\"dataframe_records\": [...]}}'{_end}")
