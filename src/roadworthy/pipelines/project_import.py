@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from roadworthy.pipelines.orders import Workplace
+from roadworthy.pipelines.seen import is_local
 from roadworthy.pipelines.sources import FOLDERS
 
 
@@ -42,9 +43,14 @@ class _Finder:
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         spec = PathFinder.find_spec(name, path, target)
-        if spec is None or not spec.origin or spec.origin not in self._texts:
+        if spec is None or not spec.origin or not spec.origin.endswith(".py"):
             return None  # not ours: the usual finders go on
-        spec.loader = _Loader(name, spec.origin, self._texts[spec.origin])
+        text = self._texts.get(spec.origin)
+        if text is None and not is_local(spec.origin, self._root):
+            return None
+        # Code beside the project (by PYTHONPATH, say) is taken from the disk, but never from a compiled file: that of
+        # an edit within the same second is taken by Python for that of the text before.
+        spec.loader = _Loader(name, spec.origin, Path(spec.origin).read_bytes() if text is None else text)
         spec.cached = None
         return spec
 

@@ -15,6 +15,20 @@ from typing import Any
 FILES_MAX = 10_000
 _OURS = f"{Path(__file__).parent.parent}/"
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_SYSTEM = tuple(
+    f"{folder}/"
+    for folder in (
+        *{*sysconfig.get_paths().values(), sys.prefix, sys.base_prefix},
+        *("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/run", "/var/lib"),
+    )
+)
+
+
+def is_local(file: str, root: str) -> bool:
+    """Whether no version speaks for a module's file: it is neither of an installed package nor of Python's."""
+    if file.startswith((_OURS, "<")) or "site-packages" in file or not os.path.isabs(file):  # noqa: PTH117
+        return False
+    return file.startswith(f"{root}/") or not file.startswith(_SYSTEM)
 
 
 class Seen:
@@ -30,11 +44,7 @@ class Seen:
         self._listening = False
         self._read: set[str] = set()
         self._written: set[str] = set()
-        system = {*sysconfig.get_paths().values(), sys.prefix, sys.base_prefix}
         self._apart = tuple(f"{folder}/" for folder in apart)
-        self._system = tuple(
-            f"{f}/" for f in (*system, "/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/run", "/var/lib")
-        )
         self._home = f"{Path.home()}/"
 
     def begin(self) -> None:
@@ -57,13 +67,8 @@ class Seen:
     def loaded(self, known: frozenset[str]) -> tuple[str, ...]:
         """Files of the modules that were imported and that no version speaks for, but for the known ones."""
         files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-        names = {self._name(file) for file in files if isinstance(file, str) and self._is_local(file)}
+        names = {self._name(file) for file in files if isinstance(file, str) and is_local(file, self._root)}
         return tuple(sorted(names - known))
-
-    def _is_local(self, file: str) -> bool:
-        if file.startswith((_OURS, "<")) or "site-packages" in file or not os.path.isabs(file):  # noqa: PTH117
-            return False
-        return file.startswith(f"{self._root}/") or not file.startswith(self._system)
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self._listening or event not in {"open", "os.listdir", "os.scandir"}:
@@ -94,7 +99,7 @@ class Seen:
             return True
         if path.startswith(self._home) and any(p.startswith(".") for p in path.removeprefix(self._home).split("/")):
             return False
-        return not path.startswith((*self._system, f"{tempfile.gettempdir()}/"))
+        return not path.startswith((*_SYSTEM, f"{tempfile.gettempdir()}/"))
 
     def _name(self, path: str) -> str:
         if path == self._root:
