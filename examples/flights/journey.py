@@ -118,11 +118,9 @@ def summarise(trained: str) -> None:
     say("version         registered   gate     AUC on its hold-out  one row, p99  then")
     for model in sorted(models, key=lambda m: m["version"]):
         say(line_of(model, certificates, actions))
-    retrained = [a for a in actions if a["kind"] == "retraining"]
-    breaches = [a for a in actions if a["kind"] == "breached" and not a["what"].startswith("service")]
-    say(f"\ndrift and decay found {len(breaches)} times, {len(retrained)} of them answered by retraining:")
-    for action in breaches:
-        say(f"  {day(action['at'])}  {action['what']}")
+    say("\ndrift and decay that the monitors found:")
+    for line in breaches_of(actions):
+        say(f"  {line}")
     ran, reused = steps_of(trained)
     say(f"\nof the {ran + reused} steps of the runs on 1 April, {ran} ran and {reused} were found done already")
     replay = state["replay"] or {"rows": 0}
@@ -131,6 +129,17 @@ def summarise(trained: str) -> None:
     say(f"  {REPORT.as_uri()}")
     say(f"  {shown(HERE / 'train.ipynb')}, {shown(HERE / 'pipeline.py')}, {shown(HERE / 'roadworthy.toml')}")
     say(f"  in {shown(HERE)}: rw runs, rw models, rw certificate show {MODEL}@champion, rw operate status, rw audit")
+
+
+def breaches_of(actions: list[dict[str, Any]]) -> list[str]:
+    """Every breach of drift or performance, and whether it set off a retraining (one of a replaced version does not)."""
+    retrained = {a["at"] for a in actions if a["kind"] == "retraining"}
+    breaches = [a for a in actions if a["kind"] == "breached" and not a["what"].startswith("service")]
+    newest = {at: max(a["subject"] for a in breaches if a["at"] == at) for at in retrained}
+    return [
+        f"{day(a['at']):<12} {a['what']}{'  -> retrained' if a['subject'] == newest.get(a['at']) else ''}"
+        for a in breaches
+    ]
 
 
 def steps_of(printed: str) -> tuple[int, int]:

@@ -74,7 +74,7 @@ def heat(watched: Watched) -> str:
     drawing = Drawing(
         f"Drift by feature and window, monitor {watched.name}",
         top + HEAT_ROW * len(names) + 12,
-        about="Population stability index against the rows each version was trained on; 0.2 and over is large.",
+        about="Population stability index against each version's hold-out; 0.2 and over is large.",
     )
     every = max(1, math.ceil(width_of("30 Sep  ") / wide))
     before = ""

@@ -1,0 +1,201 @@
+# ruff: noqa: INP001, ISC004 - a script beside the pages it writes, with sentences over several lines
+"""Write the reference pages that follow from the code: `python docs/generate.py`, or `--check` to see that they do.
+
+reference/cli.md comes from the commands themselves, reference/project-file.md from the types that validate
+`roadworthy.toml`, reference/exit-codes.md from the table that faults go through.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from roadworthy.faces.cli.main import VERBS, rw
+from roadworthy.nouns.errors import EXIT_CODES, EXIT_INTERNAL, HTTP_INTERNAL, HTTP_STATUS, Code
+from roadworthy.store import project_file as file
+
+HERE = Path(__file__).resolve().parent
+NOTE = "<!-- Made by docs/generate.py; do not edit. -->\n\n"
+WIDTH = 100
+# Tables in the order in which a project file has them: definition, heading.
+TABLES = (
+    ("About", "[project]"),
+    ("Data", "[data.NAME]"),
+    ("Contract", "[data.NAME.contract]"),
+    ("ColumnContract", "[data.NAME.contract.columns.COLUMN]"),
+    ("RowCount", "rows = { … } in a contract"),
+    ("Freshness", "fresh = { … } in a contract"),
+    ("SqlRule", "sql = [{ … }] in a contract"),
+    ("Pipeline", "[pipeline]"),
+    ("StepSettings", "[pipeline.steps.NAME]"),
+    ("ModelSpec", "[model]"),
+    ("Gate", "[gate]"),
+    ("Target", "[release.NAME]"),
+    ("Canary", "[release.NAME.canary]"),
+    ("Serving", "[serving]"),
+    ("MonitorSpec", "[monitor.NAME]"),
+    ("Operate", "[operate]"),
+    ("Rule", "a rule"),
+)
+MEANING = {
+    Code.INVALID: "the input is wrong: the project file, an argument, a request; the same will fail again",
+    Code.NOT_FOUND: "what is named does not exist",
+    Code.CONFLICT: "not now: the state is another, or someone else holds the lock",
+    Code.REFUSED: "a rule, a missing certificate or a missing permission says no",
+    Code.UNAVAILABLE: "something that is needed does not answer, is full, or took too long",
+}
+
+
+def pages() -> dict[str, str]:
+    """Every generated page: path under docs/ to text."""
+    return {
+        "reference/cli.md": commands(),
+        "reference/project-file.md": project_file(),
+        "reference/exit-codes.md": exit_codes(),
+    }
+
+
+def commands() -> str:
+    """Every command with its help."""
+    lines = [NOTE, "# Commands\n\n", "| command | |\n|---|---|\n"]
+    lines += [f"| [`rw {verb}`](#rw-{verb}) | {line} |\n" for verb, (_, line) in VERBS.items()]
+    lines.append(
+        "\nEach command has `--help`, and prints JSON with `--json` where it has a result. Results go to standard"
+        " output, progress and problems to standard error. [Exit codes](exit-codes.md) say what kind of problem it was."
+        " `rw --debug COMMAND` prints the whole traceback of a defect.\n"
+    )
+    root = click.Context(rw, info_name="rw", terminal_width=WIDTH, help_option_names=["-h", "--help"])
+    for verb in VERBS:
+        command = rw.get_command(root, verb)
+        assert command is not None
+        lines += described(command, f"rw {verb}", root, 2)
+    return "".join(lines)
+
+
+def described(command: click.Command, name: str, parent: click.Context, level: int) -> list[str]:
+    """A command's help, and below it that of its own commands."""
+    own = click.Context(command, info_name=name.rpartition(" ")[2], parent=parent, terminal_width=WIDTH)
+    text = "\n".join(line.rstrip() for line in command.get_help(own).splitlines())
+    lines = [f"\n{'#' * level} {name}\n\n```text\n{text}\n```\n"]
+    if isinstance(command, click.Group):
+        for sub in command.list_commands(own):
+            found = command.get_command(own, sub)
+            if found is not None and not found.hidden:
+                lines += described(found, f"{name} {sub}", own, level + 1)
+    return lines
+
+
+def project_file() -> str:
+    """Every key of `roadworthy.toml`."""
+    definitions = schema_definitions()
+    lines = [
+        NOTE,
+        "# The project file\n\n",
+        "A project is a folder with a `roadworthy.toml`. It is checked strictly: an unknown key, a wrong type or an"
+        " impossible value is refused with its line and column, what is allowed, and the nearest right key."
+        " `rw schema` prints the same as JSON Schema, for editors.\n",
+    ]
+    for name, heading in TABLES:
+        lines += table_of(heading, definitions[name])
+    unlisted = set(definitions) - {name for name, _ in TABLES} - {"Project"}
+    for name in sorted(unlisted):
+        lines += table_of(name, definitions[name])
+    return "".join(lines)
+
+
+def schema_definitions() -> dict[str, Any]:
+    """The JSON Schema's definitions."""
+    found: dict[str, Any] = json.loads(file.schema())["$defs"]
+    return found
+
+
+def table_of(heading: str, definition: dict[str, Any]) -> list[str]:
+    """One table of the project file as a table of keys."""
+    about = definition.get("description", "").partition(": ")[2] or definition.get("description", "")
+    lines = [f"\n## `{heading}`\n\n", f"{about[:1].upper()}{about[1:]}\n" if about else ""]
+    lines.append("\n| key | type | default | |\n|---|---|---|---|\n")
+    required = set(definition.get("required", ()))
+    for key, field in definition.get("properties", {}).items():
+        default = "required" if key in required else f"`{toml(field['default'])}`" if "default" in field else ""
+        told = cell(field.get("description", ""))
+        lines.append(f"| `{key}` | {type_of(field)} | {cell(default)} | {told} |\n")
+    return lines
+
+
+def type_of(field: dict[str, Any]) -> str:
+    """What a value must be, in words."""
+    if "$ref" in field:
+        name = field["$ref"].rpartition("/")[2]
+        heading = dict(TABLES).get(name, name)
+        return f"`{heading}`"
+    if "anyOf" in field:
+        return " or ".join(dict.fromkeys(type_of(part) for part in field["anyOf"] if part.get("type") != "null"))
+    if "const" in field:
+        return f"`{toml(field['const'])}`"
+    if "enum" in field:
+        return " or ".join(f"`{toml(value)}`" for value in field["enum"] if value is not None)
+    kind = field.get("type", "any value")
+    if kind == "array":
+        return f"list of {type_of(field.get('items', {}))}"
+    if kind == "object":
+        inner = field.get("additionalProperties")
+        return f"table of {type_of(inner)}" if isinstance(inner, dict) else "table"
+    words = field.get("title") or {"string": "text", "integer": "whole number", "boolean": "true or false"}.get(
+        kind, kind
+    )
+    limits = [f"{sign} {field[key]:g}" for key, sign in LIMITS if key in field]
+    return cell(f"{words} {', '.join(limits)}".strip())
+
+
+LIMITS = (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<"))
+
+
+def exit_codes() -> str:
+    """What each exit code and HTTP status means."""
+    lines = [
+        NOTE,
+        "# Exit codes\n\n",
+        "Every failure that a user can act on is one of five kinds; a command ends with its code, the API answers with"
+        " its status, and the message says what is wrong, where, and what would pass. With `--json` it is"
+        ' `{"error": {"code", "what", "where", "fix", …}}` on standard output.\n\n',
+        "| exit code | HTTP | kind | |\n|---|---|---|---|\n",
+        "| 0 | 200 | | it was done |\n",
+        "| 1 | | | a step of a run failed (`rw run`) |\n",
+    ]
+    lines += [f"| {EXIT_CODES[code]} | {HTTP_STATUS[code]} | {code} | {MEANING[code]} |\n" for code in Code]
+    lines.append(
+        f"| {EXIT_INTERNAL} | {HTTP_INTERNAL} | internal | a defect of Roadworthy; `rw --debug …` prints the report |\n"
+    )
+    lines.append("| 130 | | | stopped by Ctrl-C |\n")
+    return "".join(lines)
+
+
+def toml(value: Any) -> str:
+    """A value as the project file writes it."""
+    return json.dumps(value, ensure_ascii=False) if not isinstance(value, dict) else "{}" if not value else "see there"
+
+
+def cell(text: str) -> str:
+    """Text that stays in its cell."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def main() -> int:
+    stale = []
+    for path, text in pages().items():
+        target = HERE / path
+        if "--check" in sys.argv:
+            if not target.is_file() or target.read_text("utf-8") != text:
+                stale.append(path)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, "utf-8")
+    if stale:
+        sys.stdout.write(f"not as the code has it: {', '.join(stale)}; run: python docs/generate.py\n")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
