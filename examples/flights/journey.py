@@ -132,14 +132,18 @@ def summarise(trained: str) -> None:
 
 
 def breaches_of(actions: list[dict[str, Any]]) -> list[str]:
-    """Every breach of drift or performance, and whether it set off a retraining (one of a replaced version does not)."""
+    """Every breach of drift or performance, and whether it set off a retraining; one of a replaced version does not."""
     retrained = {a["at"] for a in actions if a["kind"] == "retraining"}
     breaches = [a for a in actions if a["kind"] == "breached" and not a["what"].startswith("service")]
-    newest = {at: max(a["subject"] for a in breaches if a["at"] == at) for at in retrained}
+    newest = {at: max((a["subject"] for a in breaches if a["at"] == at), key=number) for at in retrained}
     return [
         f"{day(a['at']):<12} {a['what']}{'  -> retrained' if a['subject'] == newest.get(a['at']) else ''}"
         for a in breaches
     ]
+
+
+def number(model: str) -> int:
+    return int(model.rpartition("@")[2])
 
 
 def steps_of(printed: str) -> tuple[int, int]:
