@@ -146,7 +146,8 @@ def _show_plan(planned: Plan, *, as_json: bool) -> None:
         click.echo(f"  {click.style(sign, fg=colour)} {change.what.ljust(width)}  {arrow}")
     if planned.rules:
         click.echo(
-            f"  each share is judged after {planned.min_rows} rows, and given up after {planned.patience_s:g} s, by"
+            f"  each share is judged after {planned.min_rows:,} rows, and given up after"
+            f" {output.duration(planned.patience_s)}, by"
         )
         for rule in planned.rules:
             click.echo(f"      {rule.name or rule.rule}")
