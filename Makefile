@@ -30,7 +30,7 @@ lint: .venv/ready ## style, types, the import contract
 	@$(BIN)/ruff format --check src tests benchmarks examples
 	@$(BIN)/ruff check src tests benchmarks examples
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/lint-imports --no-logo --no-cache
 
 bench: .venv/ready ## measure ourselves beside our peers; writes benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks

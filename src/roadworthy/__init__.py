@@ -7,7 +7,7 @@ importing this module costs next to nothing.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from roadworthy.nouns.version import __version__
 
 # name -> module that has it
 _PUBLIC = {

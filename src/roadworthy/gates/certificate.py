@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from roadworthy import __version__
 from roadworthy.gates import dsse
 from roadworthy.nouns.certificate import Certificate
 from roadworthy.nouns.errors import Fault, not_found, refused
@@ -22,6 +21,7 @@ from roadworthy.nouns.event import Event
 from roadworthy.nouns.evidence import Evidence
 from roadworthy.nouns.model import Model
 from roadworthy.nouns.rule import Outcome, refusals
+from roadworthy.nouns.version import __version__
 from roadworthy.registry import models
 from roadworthy.store.blobs import Blobs, digest_of
 from roadworthy.store.keys import key_id

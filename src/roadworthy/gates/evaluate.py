@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from roadworthy import __version__
 from roadworthy.data import sensitive, snapshots
 from roadworthy.data.formats.registry import load
 from roadworthy.gates import approvals, certificate
@@ -26,6 +25,7 @@ from roadworthy.nouns.evidence import Comparison, Evidence
 from roadworthy.nouns.model import Model
 from roadworthy.nouns.project import Place
 from roadworthy.nouns.run import Run
+from roadworthy.nouns.version import __version__
 from roadworthy.registry import metrics, runs
 from roadworthy.serving import model as served
 from roadworthy.serving.signature import as_frame

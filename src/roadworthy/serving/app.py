@@ -19,8 +19,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from roadworthy import __version__
 from roadworthy.nouns.errors import EXIT_CODES, Fault, unavailable
+from roadworthy.nouns.version import __version__
 from roadworthy.serving import bundle as bundles
 from roadworthy.serving import extras, protocols, runtime, wire
 from roadworthy.serving.batching import Batcher, Scored

@@ -18,8 +18,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from roadworthy import __version__
 from roadworthy.nouns.errors import EXIT_CODES, Fault
+from roadworthy.nouns.version import __version__
 from roadworthy.serving import division, runtime, wire
 from roadworthy.serving.aggregate import aggregated
 from roadworthy.serving.backends import Backends, Lost

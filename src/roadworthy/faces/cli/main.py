@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from roadworthy import __version__
+from roadworthy.nouns.version import __version__
 
 # verb -> (module, one line of help); the order is the order of the road
 VERBS: dict[str, tuple[str, str]] = {

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import msgspec
 
-from roadworthy import __version__
 from roadworthy.nouns.errors import Fault, not_found
 from roadworthy.nouns.project import Place
+from roadworthy.nouns.version import __version__
 from roadworthy.store import project_file
 from roadworthy.store.blobs import digest_of
 from roadworthy.store.diagnosis import Problem

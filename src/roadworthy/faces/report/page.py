@@ -13,13 +13,13 @@ from typing import Any
 
 import msgspec
 
-from roadworthy import __version__
 from roadworthy.faces.report import plots, svg, verdicts
 from roadworthy.faces.report.gather import Contracted, Road, Version, Watched, gather
 from roadworthy.nouns.evidence import Comparison
 from roadworthy.nouns.monitor import Window
 from roadworthy.nouns.project import Place
 from roadworthy.nouns.run import Run
+from roadworthy.nouns.version import __version__
 from roadworthy.operate import monitors
 from roadworthy.store.store import Store
 
