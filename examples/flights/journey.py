@@ -22,6 +22,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 RW = Path(sys.executable).with_name("rw")
 REPORT = HERE / "report.html"
+CHECKPOINT = HERE / "checkpoint.txt"
 REPLAY = "source:replay"
 MODEL = "late-flights"
 # A person in a hurry: one small tree instead of 120.
@@ -71,7 +72,8 @@ def travel() -> None:
     rw("operate", "--replay", REPLAY, "--every", "28d", only=TELLING)
     chapter("7. The report, and the log of everything that changed")
     rw("report", "--out", REPORT.name)
-    rw("audit", "verify")
+    rw("audit", "checkpoint", "--out", CHECKPOINT.name)
+    rw("audit", "verify", "--checkpoint", CHECKPOINT.name)
     summarise(trained)
 
 
