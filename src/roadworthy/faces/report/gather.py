@@ -195,11 +195,11 @@ def _version(
 def _spans(released: list[Release]) -> dict[str, tuple[float | None, float | None]]:
     """From when to when each model had all the traffic, by the releases' records."""
     spans: dict[str, tuple[float | None, float | None]] = {}
-    reached = sorted((r for r in released if r.status in ("live", "superseded")), key=lambda r: r.updated_at)
-    order = sorted(reached, key=lambda r: r.stage_since)
-    for release, after in zip(order, [*order[1:], None], strict=True):
+    order = sorted((r for r in released if r.status in ("live", "superseded")), key=lambda r: r.stage_since)
+    ends = [*(release.stage_since for release in order[1:]), None]
+    for release, end in zip(order, ends, strict=False):
         begin = spans.get(release.model, (release.stage_since, None))[0]
-        spans[release.model] = (begin, after.stage_since if after else None)
+        spans[release.model] = (begin, end)
     return spans
 
 
