@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from roadworthy.nouns.errors import Fault
-from roadworthy.nouns.run import MetricPoint, Run
+from roadworthy.nouns.run import Run
 from roadworthy.nouns.snapshot import Snapshot
 from roadworthy.nouns.step import StepRun, Value
 from roadworthy.pipelines import cache, keys, orders
@@ -22,7 +22,7 @@ from roadworthy.pipelines.desk import Desk
 from roadworthy.pipelines.happening import Happening, Watch
 from roadworthy.pipelines.orders import Ended, Failure, Given, Order, Result
 from roadworthy.pipelines.planner import Decision, Planner
-from roadworthy.registry import artifacts, metrics, runs, tracked
+from roadworthy.registry import runs, tracked
 from roadworthy.registry.tracked import Line
 from roadworthy.store.store import Store
 
@@ -287,21 +287,7 @@ class Session:
 
 def replay(store: Store, run_id: str, lines: Iterable[Line]) -> None:
     """Write to a run what a reused step tracked when it ran."""
-    listed = list(lines)
-    points = [
-        MetricPoint(key=line.key, value=float("nan" if line.value is None else line.value), step=line.step, at=line.at)
-        for line in listed
-        if line.kind == "metric"
-    ]
-    if points:
-        metrics.log(store, run_id, points)
-    params = {line.key: line.value for line in listed if line.kind == "param"}
-    tags = {line.key: str(line.value) for line in listed if line.kind == "tag"}
-    if params or tags:
-        runs.amend(store, run_id, params=params, tags=tags)
-    for line in listed:
-        if line.kind == "artifact":
-            artifacts.keep(store, run_id, line.key, store.blobs.file(line.file))
+    tracked.write(store, run_id, list(lines), lambda line: store.blobs.file(line.file))
 
 
 def _log(attempt: _Attempt) -> bytes:

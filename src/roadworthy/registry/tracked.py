@@ -4,6 +4,7 @@ The runner applies the lines to the run, and again to every later run that reuse
 """
 
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,6 +72,12 @@ def read(folder: Path) -> list[Line]:
 def apply(store: Store, run_id: str, folder: Path) -> list[Line]:
     """Write what a folder holds to a run; the lines that were written."""
     lines = read(folder)
+    write(store, run_id, lines, lambda line: contained(folder, line.file))
+    return lines
+
+
+def write(store: Store, run_id: str, lines: Sequence[Line], find: Callable[[Line], Path]) -> None:
+    """Write tracked lines to a run; `find` says where the file of an artifact's line lies."""
     points = [
         MetricPoint(key=line.key, value=float("nan" if line.value is None else line.value), step=line.step, at=line.at)
         for line in lines
@@ -84,8 +91,7 @@ def apply(store: Store, run_id: str, folder: Path) -> list[Line]:
         runs.amend(store, run_id, params=params, tags=tags)
     for line in lines:
         if line.kind == "artifact":
-            artifacts.keep(store, run_id, line.key, contained(folder, line.file))
-    return lines
+            artifacts.keep(store, run_id, line.key, find(line))
 
 
 def contained(folder: Path, file: str) -> Path:
