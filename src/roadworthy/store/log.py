@@ -5,7 +5,7 @@ Called by `Store.change` for each change, and by `rw audit`.
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -78,19 +78,33 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 
 def append(tx: Transaction, event: Event) -> Event:
     """Write `event` as the log's next line, in the caller's transaction."""
+    return append_many(tx, [event])[0]
+
+
+def append_many(tx: Transaction, events: Sequence[Event]) -> list[Event]:
+    """Write `events` as the log's next lines, in the caller's transaction; the head is read and written once."""
+    if not events:
+        return []
     row = tx.row(_READ_HEAD[tx.dialect])
     assert row is not None
     frontier = _frontier(int(row[0]), str(row[1]))
-    event = msgspec.structs.replace(event, seq=frontier.size)
-    record = msgspec.json.encode(event, order="deterministic").decode()
-    leaf = chain.leaf_hash(record.encode())
-    frontier.append(leaf)
-    tx.execute(
-        _INSERT, seq=event.seq, at=event.at, kind=event.kind, subject=event.subject, project=event.project,
-        actor=event.actor, record=record, leaf=leaf.hex(),
-    )  # fmt: skip
+    written: list[Event] = []
+    rows: list[dict[str, object]] = []
+    for event in events:
+        numbered = msgspec.structs.replace(event, seq=frontier.size)
+        record = msgspec.json.encode(numbered, order="deterministic").decode()
+        leaf = chain.leaf_hash(record.encode())
+        frontier.append(leaf)
+        rows.append(
+            {
+                "seq": numbered.seq, "at": numbered.at, "kind": numbered.kind, "subject": numbered.subject,
+                "project": numbered.project, "actor": numbered.actor, "record": record, "leaf": leaf.hex(),
+            }
+        )  # fmt: skip
+        written.append(numbered)
+    tx.execute_many(_INSERT, rows)
     tx.execute(_WRITE_HEAD, size=frontier.size, roots=",".join(root.hex() for root in frontier.roots))
-    return event
+    return written
 
 
 def newest(reader: Reader, *, subject: str = "", limit: int = 50) -> list[Event]:

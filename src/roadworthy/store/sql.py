@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from roadworthy.nouns.errors import Fault, conflict, invalid, unavailable
+from roadworthy.store.readers import Readers
 
 Dialect = Literal["sqlite", "postgresql"]
 Row = tuple[Any, ...]
 
 LOCK_WAIT_S_MAX = 30.0
+# PostgreSQL's default level would show each statement another moment.
+_READ: dict[Dialect, str] = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"}
 # Any fixed number: the advisory lock under which PostgreSQL migrations run.
 MIGRATION_LOCK = 0x726F6164
 
@@ -80,6 +83,8 @@ class Database:
 
     Args:
         url: a path for SQLite, or `postgresql://user@host:port/database`.
+
+    A server calls `read_beside` once: from then on reads have connections of their own and wait for no writer.
     """
 
     def __init__(self, url: str) -> None:
@@ -88,27 +93,41 @@ class Database:
         self._lock = threading.RLock()
         self._connection: Any = None
         self._open: Cursor | None = None
+        self._writing = 0  # the thread whose transaction is open
+        self._readers: Readers | None = None
+
+    def read_beside(self) -> None:
+        """Let reads have connections of their own, several at once, beside the one that writes."""
+        self._readers = Readers(
+            lambda: _connect(self.url, self.dialect), _READ[self.dialect], sqlite=self.dialect == "sqlite"
+        )
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
         """A reading transaction; inside another transaction of this thread, part of that one."""
+        if self._readers is not None and self._writing != threading.get_ident():
+            with self._named_failures(), self._readers.cursor() as cursor:
+                yield Reader(cursor, self.dialect)
+            return
         with self._lock:
             if self._open is not None:
                 yield Reader(self._open, self.dialect)
                 return
-            # PostgreSQL's default level would show each statement another moment.
-            begin = "BEGIN" if self.dialect == "sqlite" else "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-            with self._begun(begin) as cursor:
+            with self._begun(_READ[self.dialect]) as cursor:
                 yield Reader(cursor, self.dialect)
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
-        """A transaction that holds the write lock from its first statement, so that it cannot fail half-way for it."""
+    def write(self, *, lock_wait_ms: int | None = None) -> Iterator[Transaction]:
+        """A transaction that holds the write lock from its first statement, so that it cannot fail half-way for it.
+
+        Args:
+            lock_wait_ms: how long to wait for SQLite's lock; `LOCK_WAIT_S_MAX` unless given.
+        """
         begin = "BEGIN IMMEDIATE" if self.dialect == "sqlite" else "BEGIN"
         with self._lock:
             # Two writes in one would break "its event or neither"; a read first would take the lock too late.
             assert self._open is None, "a write was begun inside another transaction"
-            with self._begun(begin) as cursor:
+            with self._lock_wait(lock_wait_ms), self._begun(begin) as cursor:
                 yield Transaction(cursor, self.dialect)
 
     def migrate(self) -> None:
@@ -127,10 +146,35 @@ class Database:
                 self._apply(scripts)
 
     def close(self) -> None:
+        if self._readers is not None:
+            self._readers.close()
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+    @contextmanager
+    def _named_failures(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as problem:
+            fault = _as_fault(problem, self.url)
+            if fault is None:
+                raise
+            raise fault from problem
+
+    @contextmanager
+    def _lock_wait(self, wait_ms: int | None) -> Iterator[None]:
+        if wait_ms is None or self.dialect != "sqlite":
+            yield
+            return
+        cursor = self._cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {int(wait_ms)}", {})
+        try:
+            yield
+        finally:
+            if self._connection is not None:
+                cursor.execute(f"PRAGMA busy_timeout = {int(LOCK_WAIT_S_MAX * 1000)}", {})
 
     @contextmanager
     def _begun(self, begin: str) -> Iterator[Cursor]:
@@ -138,6 +182,7 @@ class Database:
         try:
             cursor.execute(begin, {})
             self._open = cursor
+            self._writing = threading.get_ident()
             yield cursor
             cursor.execute("COMMIT", {})
         except BaseException as problem:
@@ -148,6 +193,7 @@ class Database:
             raise fault from problem
         finally:
             self._open = None
+            self._writing = 0
             if self._connection is not None:
                 cursor.close()
 
@@ -194,7 +240,7 @@ class Database:
             for version, script in scripts:
                 if version > current:
                     for statement in statements(script):
-                        tx.execute(statement)
+                        tx.execute(_spoken(statement, self.dialect))
                     tx.execute(
                         "INSERT INTO schema_version (version, at) VALUES (:version, :at)",
                         version=version,
@@ -206,6 +252,11 @@ def statements(script: str) -> list[str]:
     """The statements of a migration: separated by `;` at a line's end, comments left out."""
     lines = [line for line in script.splitlines() if not line.lstrip().startswith("--")]
     return [part.strip() for part in re.split(r";\s*$", "\n".join(lines), flags=re.MULTILINE) if part.strip()]
+
+
+def _spoken(statement: str, dialect: Dialect) -> str:
+    """A migration's statement as the engine takes it; rows kept in the order of their key are SQLite's alone."""
+    return statement if dialect == "sqlite" else statement.replace(" WITHOUT ROWID", "")
 
 
 def _migrations() -> list[tuple[int, str]]:

@@ -1,0 +1,190 @@
+"""Group commit: many changes in one transaction, acknowledged together after one sync of the disk.
+
+In: pieces of work, functions that take a store and return what their caller wants; from one event loop. Out: a future
+each, which is done once the work is durable, or failed with what its own piece raised; the others do not notice. A
+piece is given a store whose `change`, `append` and `read` are parts of the transaction under way, so whatever a room
+can do with a store it can do here. Used by servers (faces/server).
+
+While one group is being synced the next gathers, so that the more ask at once, the fewer syncs each costs. On SQLite
+the loop's own thread writes, since handing over to another costs more than the write; it lets a thread of its own do
+so when the disk or another process's lock makes it wait. PostgreSQL is always waited for in that thread.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+
+from roadworthy.nouns.errors import Fault, unavailable
+from roadworthy.nouns.event import Event
+from roadworthy.store import log
+from roadworthy.store.sql import Reader, Transaction
+from roadworthy.store.store import Change, Store
+
+WORK_MAX = 256  # pieces in one transaction
+WAITING_MAX = 20_000
+# A commit on the loop's thread that takes longer sends the next ones to the other thread for a while.
+PATIENCE_S = 0.05
+AWAY_S = 5.0
+INLINE_LOCK_WAIT_MS = 20
+
+Work = Callable[[Store], Any]
+
+
+class _Piece(NamedTuple):
+    work: Work
+    actor: str
+    done: asyncio.Future[Any]
+
+
+class Grouped(Store):
+    """A store inside a transaction under way: what it changes is part of it, up to a savepoint of its own."""
+
+    def __init__(self, store: Store, tx: Transaction, actor: str) -> None:
+        self.home, self.sql, self.blobs, self.keys = store.home, store.sql, store.blobs, store.keys
+        self.clock, self.ids = store.clock, store.ids
+        self.actor = actor or store.actor
+        self.events: list[Event] = []
+        self._tx = tx
+
+    @contextmanager
+    def change(self, event: Event) -> Iterator[Change]:
+        """As `Store.change`; the event is logged with the group."""
+        change = Change(self._tx._cursor, self._tx.dialect)  # noqa: SLF001 - the same transaction, with its event
+        change.event = event
+        yield change
+        stamped = msgspec.structs.replace(change.event, at=self.clock.now(), actor=change.event.actor or self.actor)
+        self.events.append(stamped)
+
+    @contextmanager
+    def append(self) -> Iterator[Transaction]:
+        yield self._tx
+
+    @contextmanager
+    def read(self) -> Iterator[Reader]:
+        yield self._tx
+
+    def close(self) -> None:
+        """Nothing: the transaction ends with its group."""
+
+
+class GroupCommit:
+    """Takes work from an event loop and commits it in groups.
+
+    Args:
+        store: where the work is done; nothing else may write through it meanwhile.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: list[_Piece] = []
+        self._under_way = False
+        self._scheduled = False
+        self._away_until = 0.0
+        self._last: list[asyncio.Future[Any]] = []
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self.commits = 0
+        self.pieces = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many pieces of work wait."""
+        return len(self._waiting)
+
+    def submit(self, work: Work, *, actor: str = "") -> asyncio.Future[Any]:
+        """Have `work(store)` done in the next group; its result once it is durable.
+
+        Args:
+            work: must not wait for anything but the store, and changes nothing when it raises.
+            actor: who is said to have made the changes.
+
+        Raises:
+            Fault: unavailable when too many wait.
+        """
+        if len(self._waiting) >= WAITING_MAX:
+            raise unavailable("too many writes wait for the disk", fix="try again in a second")
+        loop = asyncio.get_running_loop()
+        piece = _Piece(work, actor, loop.create_future())
+        self._waiting.append(piece)
+        if not self._scheduled and not self._under_way:
+            self._scheduled = True
+            # After every request that has arrived by now: they share the sync.
+            loop.call_soon(self._start)
+        return piece.done
+
+    async def drain(self) -> None:
+        """Wait until nothing waits; whoever stops a server calls it when no request can come any more."""
+        while self._waiting or self._under_way or self._scheduled:
+            await asyncio.wait([*(piece.done for piece in self._waiting), *self._last], timeout=1.0)
+        self._thread.shutdown()
+
+    def _start(self) -> None:
+        self._scheduled = False
+        if self._under_way or not self._waiting:
+            return
+        group, self._waiting = self._waiting[:WORK_MAX], self._waiting[WORK_MAX:]
+        if self._store.sql.dialect == "sqlite" and time.monotonic() >= self._away_until:
+            began = time.monotonic()
+            outcome = self._carry_out(group, INLINE_LOCK_WAIT_MS)
+            if time.monotonic() - began > PATIENCE_S or outcome is None:
+                self._away_until = time.monotonic() + AWAY_S
+            if outcome is not None:
+                self._settle(group, outcome)
+                return
+        self._under_way = True
+        self._last = [piece.done for piece in group]
+        loop = asyncio.get_running_loop()
+        doing = loop.run_in_executor(self._thread, self._carry_out, group, None)
+        doing.add_done_callback(lambda future: self._came_back(group, future))
+
+    def _came_back(self, group: list[_Piece], future: "asyncio.Future[Any]") -> None:
+        self._under_way = False
+        self._settle(group, future.result())
+
+    def _settle(self, group: list[_Piece], outcome: list[tuple[bool, Any]]) -> None:
+        self.commits += 1
+        self.pieces += len(group)
+        for piece, (well, value) in zip(group, outcome, strict=True):
+            if piece.done.done():
+                continue  # whoever asked is gone
+            if well:
+                piece.done.set_result(value)
+            else:
+                piece.done.set_exception(value)
+        if self._waiting and not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._start)
+
+    def _carry_out(self, group: list[_Piece], lock_wait_ms: int | None) -> list[tuple[bool, Any]] | None:
+        """Do a group's work and commit it; None when another process held the lock for longer than was to be waited."""
+        done: list[tuple[bool, Any]] = []
+        began = False
+        try:
+            with self._store.sql.write(lock_wait_ms=lock_wait_ms) as tx:
+                began = True
+                events: list[Event] = []
+                done += [self._one(tx, piece, events) for piece in group]
+                log.append_many(tx, events)
+        except Exception as problem:
+            if lock_wait_ms is not None and not began and isinstance(problem, Fault):
+                return None
+            return [(False, problem)] * len(group)
+        return done
+
+    def _one(self, tx: Transaction, piece: _Piece, events: list[Event]) -> tuple[bool, Any]:
+        store = Grouped(self._store, tx, piece.actor)
+        tx.execute("SAVEPOINT piece")
+        try:
+            result = piece.work(store)
+        except Exception as problem:
+            # Raises when the connection itself is gone, and with it the group.
+            tx.execute("ROLLBACK TO SAVEPOINT piece")
+            tx.execute("RELEASE SAVEPOINT piece")
+            return False, problem
+        tx.execute("RELEASE SAVEPOINT piece")
+        events += store.events
+        return True, result

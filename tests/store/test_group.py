@@ -1,0 +1,116 @@
+"""Group commit: many pieces of work, one transaction; each succeeds or fails alone, and none before it is durable."""
+
+import asyncio
+import sqlite3
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from roadworthy.nouns.errors import Code, Fault, invalid
+from roadworthy.nouns.event import Event
+from roadworthy.store import log
+from roadworthy.store.group import GroupCommit
+from roadworthy.store.store import Store
+
+INSERT = "INSERT INTO aliases (name, alias, version) VALUES (:name, :alias, 1)"
+
+
+def point(name: str, *, fail: bool = False) -> object:
+    def work(store: Store) -> str:
+        with store.change(Event(kind="model.alias_set", subject=name)) as tx:
+            tx.execute(INSERT, name=name, alias="a")
+            if fail:
+                raise invalid("no", where=name)
+        return name
+
+    return work
+
+
+def names(store: Store) -> list[str]:
+    with store.read() as reader:
+        return sorted(str(row[0]) for row in reader.rows("SELECT name FROM aliases"))
+
+
+async def submitted(store: Store, works: list[object]) -> tuple[list[object], int]:
+    group = GroupCommit(store)
+    futures = [group.submit(work, actor="ada") for work in works]  # type: ignore[arg-type]
+    answers = await asyncio.gather(*futures, return_exceptions=True)
+    await group.drain()
+    return answers, group.commits
+
+
+def test_what_is_asked_at_once_shares_one_transaction(any_store: Store) -> None:
+    answers, commits = asyncio.run(submitted(any_store, [point(f"m{i}") for i in range(20)]))
+    assert answers == [f"m{i}" for i in range(20)]
+    assert commits == 1
+    assert len(names(any_store)) == 20
+
+
+def test_a_piece_that_fails_takes_back_its_own_and_no_other(any_store: Store) -> None:
+    answers, _ = asyncio.run(submitted(any_store, [point("a"), point("b", fail=True), point("c")]))
+    assert [answers[0], answers[2]] == ["a", "c"]
+    assert isinstance(answers[1], Fault)
+    assert names(any_store) == ["a", "c"]
+    with any_store.read() as reader:
+        assert [e.subject for e in log.search(reader, kind="model.alias_set")] == ["c", "a"]
+        assert {e.actor for e in log.search(reader, kind="model.alias_set")} == {"ada"}
+        assert log.verify(reader, any_store.keys).damage == ()
+
+
+def test_a_statement_that_the_database_refuses_fails_alone(any_store: Store) -> None:
+    answers, _ = asyncio.run(submitted(any_store, [point("a"), point("a"), point("b")]))
+    assert isinstance(answers[1], Exception)
+    assert names(any_store) == ["a", "b"]
+
+
+def test_a_read_in_a_piece_sees_what_the_pieces_before_it_wrote(any_store: Store) -> None:
+    answers, _ = asyncio.run(submitted(any_store, [point("a"), names]))
+    assert answers[1] == ["a"]
+
+
+def test_another_process_that_holds_the_lock_is_waited_for_without_stopping_the_loop(store: Store) -> None:
+    async def scene() -> int:
+        group = GroupCommit(store)
+        other = sqlite3.connect(store.home / "store.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        future = group.submit(point("a"))  # type: ignore[arg-type]
+        turns = 0
+        while turns < 50:
+            await asyncio.sleep(0.001)
+            turns += 1
+        assert not future.done()
+        other.execute("ROLLBACK")
+        other.close()
+        assert await future == "a"
+        await group.drain()
+        return turns
+
+    assert asyncio.run(scene()) == 50
+    assert names(store) == ["a"]
+
+
+def test_too_many_waiting_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roadworthy.store.group.WAITING_MAX", 3)
+
+    async def scene() -> Fault:
+        group = GroupCommit(store)
+        for i in range(3):
+            group.submit(point(f"m{i}"))  # type: ignore[arg-type]
+        with pytest.raises(Fault) as refusal:
+            group.submit(point("late"))  # type: ignore[arg-type]
+        await group.drain()
+        return refusal.value
+
+    assert asyncio.run(scene()).code is Code.UNAVAILABLE
+    assert names(store) == ["m0", "m1", "m2"]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(fates=st.lists(st.booleans(), max_size=300))
+def test_exactly_what_succeeded_is_there(store: Store, fates: list[bool]) -> None:
+    with store.append() as tx:
+        tx.execute("DELETE FROM aliases")
+    answers, _ = asyncio.run(submitted(store, [point(f"{i:03}", fail=fate) for i, fate in enumerate(fates)]))
+    assert names(store) == sorted(str(a) for a in answers if isinstance(a, str))
+    assert sum(isinstance(a, str) for a in answers) == fates.count(False)
