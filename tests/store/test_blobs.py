@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 from blake3 import blake3
 from hypothesis import given, settings
@@ -202,6 +203,29 @@ def test_a_cut_pack_is_said_to_be_damaged(blobs: Blobs, keep: int) -> None:
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(Fault, match="damaged"):
         Blobs(blobs.folder).get(digest_of(b"first"))
+
+
+def test_a_pack_of_the_first_version_is_read(blobs: Blobs) -> None:
+    contents = [b"first", b"", b"second"]
+    rows, offset = [], 0
+    for content in contents:
+        rows.append((blake3(content).digest(), offset, len(content)))
+        offset += len(content)
+    index = msgspec.msgpack.encode(rows)
+    blobs.packs.folder.mkdir(parents=True)
+    path = blobs.packs.folder / f"{blake3(index).hexdigest()}.pack"
+    path.write_bytes(b"".join(contents) + index + len(index).to_bytes(8, "little") + packs.MARK_OF_ROWS)
+    assert [blobs.get(digest_of(content)) for content in contents] == contents
+
+
+def test_a_changed_index_is_said_to_be_damaged(blobs: Blobs) -> None:
+    path = packed(blobs, b"first", b"second")
+    path.chmod(0o644)
+    content = bytearray(path.read_bytes())
+    content[len(b"firstsecond") + 3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(Fault, match="damaged"):
+        Blobs(blobs.folder).has(digest_of(b"first"))
 
 
 def test_an_unfinished_pack_is_never_seen(blobs: Blobs) -> None:

@@ -4,6 +4,7 @@ In: paths, from data/snapshots.py. Out: the list of files with their digests. Fi
 moved since are not read; small ones go into packs, large ones are cloned or linked (store/blobs.py).
 """
 
+import gc
 import operator
 import os
 from collections.abc import Callable, Sequence
@@ -13,14 +14,11 @@ from typing import NamedTuple
 import msgspec
 
 from roadworthy.data import packing
-from roadworthy.data.hashes import Hashes
+from roadworthy.data.hashes import STATE_BYTES, Hashes, size_of, state
 from roadworthy.nouns.errors import Fault, invalid, not_found
 from roadworthy.nouns.snapshot import File
 from roadworthy.store.blobs import LINK_FROM_BYTES, Blobs, Kept
 
-# Up to this size a file may go into a pack, and from this many such files on, they do.
-PACK_FILE_BYTES_MAX = 4 << 20
-PACK_FILES_MIN = 32
 # Not data, wherever they lie: a repository's and our own insides.
 SKIPPED = {".git", ".roadworthy"}
 
@@ -33,11 +31,10 @@ def quiet(what: str, done: int, total: int) -> None:
 
 
 class Found(NamedTuple):
-    """A file on disk: where it is, what it is called in the snapshot, and its state."""
+    """A file on disk: where it is, and what it is called in the snapshot."""
 
     path: str
     name: str
-    stat: os.stat_result
 
 
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,50 +84,75 @@ def gather(
     Raises:
         Fault: invalid when a file cannot be read, or changes while it is.
     """
-    digests: list[str] = [""] * len(found)
-    small: list[int] = []
-    large: list[int] = []
-    packed = blobs.packs.spots() if pack else {}
-    for index, each in enumerate(found):
-        known = hashes.known(each.path, each.stat)
-        if known is not None and (known in packed or blobs.has(known.hex())):
-            digests[index] = known.hex()
-        elif pack and each.stat.st_size <= PACK_FILE_BYTES_MAX:
-            small.append(index)
-        else:
-            large.append(index)
-    if len(small) < PACK_FILES_MIN:
-        large, small = sorted(large + small), []
-    linked = _keep_large(blobs, found, large, digests, hashes, copy=copy, progress=progress)
-    _keep_small(blobs, found, small, digests, hashes, progress=progress)
+    collecting = gc.isenabled()
+    gc.disable()  # no circles are made, and looking for them among so many files takes as long as reading them
+    try:
+        return _gather(blobs, found, hashes, pack=pack, copy=copy, progress=progress)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _gather(
+    blobs: Blobs, found: Sequence[Found], hashes: Hashes, *, pack: bool, copy: bool, progress: Progress
+) -> Gathered:
+    kept: list[tuple[str, int]] = []
+    left: list[int] = []
+    read = 0
+    if pack:
+        packed = packing.pack(
+            [each.path for each in found],
+            blobs,
+            hashes,
+            progress=lambda done: progress("files", min(done, len(found)), len(found)),
+        )
+        _settled(found, packed)
+        read = packed.read
+        for index, (each, entry) in enumerate(zip(found, packed.entries, strict=True)):
+            digest = entry[STATE_BYTES:]
+            kept.append((digest.hex(), size_of(entry)))
+            if digest == packing.LEFT:
+                left.append(index)
+            else:
+                hashes.remember(each.path, entry)
+    else:
+        for index, each in enumerate(found):
+            stat = _stat(Path(each.path))
+            known = hashes.known(each.path, state(stat))
+            if known is None or not blobs.has(known.hex()):
+                known = b""
+                left.append(index)
+            kept.append((known.hex(), stat.st_size))
+    linked = _keep_alone(blobs, found, left, kept, hashes, copy=copy, progress=progress)
     hashes.save()
-    files = [
-        File(path=each.name, digest=digest, size=each.stat.st_size) for each, digest in zip(found, digests, strict=True)
-    ]
-    return Gathered(files=files, linked=linked, read=len(small) + len(large))
+    files = [File(path=each.name, digest=digest, size=size) for each, (digest, size) in zip(found, kept, strict=True)]
+    return Gathered(files=files, linked=linked, read=read + len(left))
 
 
-def _keep_large(
-    blobs: Blobs, found: Sequence[Found], indices: list[int], digests: list[str], hashes: Hashes, *, copy: bool,
-    progress: Progress,
+def _keep_alone(
+    blobs: Blobs, found: Sequence[Found], indices: list[int], kept: list[tuple[str, int]], hashes: Hashes, *,
+    copy: bool, progress: Progress,
 ) -> int:  # fmt: skip
     """Huge files one after another, each hashed on all cores; the others side by side."""
-    total = sum(found[index].stat.st_size for index in indices)
+    total = sum(kept[index][1] for index in indices)
     done = linked = 0
-    huge = [index for index in indices if found[index].stat.st_size >= LINK_FROM_BYTES]
-    others = [index for index in indices if found[index].stat.st_size < LINK_FROM_BYTES]
+    huge = [index for index in indices if kept[index][1] >= LINK_FROM_BYTES]
+    others = [index for index in indices if kept[index][1] < LINK_FROM_BYTES]
 
-    def keep(index: int) -> tuple[int, Kept]:
-        return index, blobs.keep_file(Path(found[index].path), copy=copy)
+    def keep(index: int) -> tuple[int, Kept, os.stat_result]:
+        path = Path(found[index].path)
+        before = _stat(path)
+        return index, blobs.keep_file(path, copy=copy), before
 
-    def settle(index: int, kept: Kept) -> None:
+    def settle(index: int, new: Kept, before: os.stat_result) -> None:
         nonlocal done, linked
-        _unchanged(found[index], kept.size)
-        digests[index] = kept.digest
+        kept[index] = (new.digest, new.size)
         # A link's change of mode is a change of the file, so its state is asked for again.
-        hashes.remember(found[index].path, os.stat(found[index].path), bytes.fromhex(kept.digest))  # noqa: PTH116
-        done += kept.size
-        linked += kept.how == "linked"
+        after = _stat(Path(found[index].path)) if new.how == "linked" else before
+        if (after.st_ino, after.st_size, after.st_mtime_ns) == (before.st_ino, before.st_size, before.st_mtime_ns):
+            hashes.remember(found[index].path, state(after) + bytes.fromhex(new.digest))
+        done += new.size
+        linked += new.how == "linked"
         progress("bytes", done, total)
 
     for index in huge:
@@ -147,31 +169,17 @@ def _keep_large(
     return linked
 
 
-def _keep_small(
-    blobs: Blobs, found: Sequence[Found], indices: list[int], digests: list[str], hashes: Hashes, *, progress: Progress
-) -> None:
-    if not indices:
-        return
-    paths = [found[index].path for index in indices]
-    packed = packing.pack(
-        paths,
-        blobs.packs.folder,
-        blobs.packs.spots().keys(),
-        progress=lambda done: progress("files", min(done, len(paths)), len(paths)),
-    )
-    bad = [(found[index], each.problem) for index, each in zip(indices, packed, strict=True) if each.problem]
-    if bad:
-        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        raise invalid(f"cannot be read: {bad[0][1]}{more}", where=bad[0][0].path, fix="mend permissions")
-    for index, each in zip(indices, packed, strict=True):
-        _unchanged(found[index], each.size)
-        digests[index] = each.digest.hex()
-        hashes.remember(found[index].path, found[index].stat, each.digest)
-
-
-def _unchanged(each: Found, size: int) -> None:
-    if size != each.stat.st_size:
-        raise invalid("the file changed while it was read", where=each.path, fix="try again when it is still")
+def _settled(found: Sequence[Found], packed: packing.Packed) -> None:
+    """Every file could be read; else the first that could not is named."""
+    if packed.problems:
+        at, problem = min(packed.problems)
+        more = f" (and {len(packed.problems) - 1} more)" if len(packed.problems) > 1 else ""
+        again = "while" in problem
+        raise invalid(
+            f"{problem}{more}",
+            where=found[at].path,
+            fix="try again when it is still" if again else "mend permissions",
+        )
 
 
 def _listed(paths: Sequence[Path]) -> list[Found]:
@@ -186,9 +194,7 @@ def _listed(paths: Sequence[Path]) -> list[Found]:
         return []
     parents = [path.absolute().parent for path in kept]
     root = os.path.commonpath(parents)
-    return [
-        Found(str(path.absolute()), str(path.absolute().relative_to(root).as_posix()), _stat(path)) for path in kept
-    ]
+    return [Found(str(path.absolute()), str(path.absolute().relative_to(root).as_posix())) for path in kept]
 
 
 def _walk(root: str) -> list[Found]:
@@ -205,7 +211,7 @@ def _walk(root: str) -> list[Found]:
             if entry.name in SKIPPED:
                 continue
             if entry.is_file(follow_symlinks=False):
-                found.append(Found(entry.path, below + entry.name, entry.stat(follow_symlinks=False)))
+                found.append(Found(entry.path, below + entry.name))
             elif entry.is_dir(follow_symlinks=False):
                 waiting.append((entry.path, f"{below}{entry.name}/"))
             elif entry.is_symlink():
@@ -222,7 +228,7 @@ def _follow(root: str, path: str, name: str) -> Found:
         raise invalid("a link leads out of the folder", where=path, fix=f"put the file there instead of {target}")
     if not os.path.isfile(target):  # noqa: PTH113 - strings throughout
         raise invalid("a link leads to no file", where=path, fix="take it away, or link to a file")
-    return Found(target, name, _stat(Path(target)))
+    return Found(target, name)
 
 
 def _stat(path: Path) -> os.stat_result:

@@ -7,6 +7,7 @@ is not remembered, for it could change again without showing. A cache: losing it
 
 import contextlib
 import os
+import struct
 from pathlib import Path
 
 import msgspec
@@ -15,8 +16,22 @@ import msgspec
 RACY_NS = 100_000_000
 ENTRIES_MAX = 2_000_000
 
-# size, inode, mtime_ns, ctime_ns, digest as 32 bytes
-Entry = tuple[int, int, int, int, bytes]
+# A file's state (size, inode, times of modification and of change in ns) as 32 bytes, then its digest as 32 more: one
+# value and no row of five, as there are as many of them as there are files.
+_STATE = struct.Struct("<QQqq")
+STATE_BYTES = 32
+Entry = bytes
+_TIMES = struct.Struct("<16xqq")
+
+
+def state(stat: os.stat_result) -> bytes:
+    """What tells a file from the same one changed, as 32 bytes."""
+    return _STATE.pack(stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+def size_of(entry: Entry) -> int:
+    """The size in bytes that a state or an entry speaks of."""
+    return int.from_bytes(entry[:8], "little")
 
 
 class Hashes:
@@ -34,15 +49,17 @@ class Hashes:
         except (OSError, msgspec.MsgspecError):
             self._entries = {}
 
-    def known(self, path: str, stat: os.stat_result) -> bytes | None:
-        """The digest of a file as `stat` has it, if it was hashed in that state."""
-        entry = self._entries.get(path)
-        if entry is not None and entry[:4] == (stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns):
-            return entry[4]
-        return None
+    def __len__(self) -> int:
+        return len(self._entries)
 
-    def remember(self, path: str, stat: os.stat_result, digest: bytes) -> None:
-        self._new[path] = (stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, digest)
+    def known(self, path: str, state: bytes) -> bytes | None:
+        """The digest of a file, if it was hashed in this state."""
+        entry = self._entries.get(path)
+        return entry[STATE_BYTES:] if entry is not None and entry[:STATE_BYTES] == state else None
+
+    def remember(self, path: str, entry: Entry) -> None:
+        """Keep a file's state and digest, one after the other."""
+        self._new[path] = entry
 
     def save(self) -> None:
         """Write what is new, less what is too fresh to be told from a later change."""
@@ -55,7 +72,7 @@ class Hashes:
                 temporary.touch(0o600)
                 # The file system's own clock: the machine's may be another.
                 limit = temporary.stat().st_mtime_ns - RACY_NS
-                settled = {path: entry for path, entry in self._new.items() if max(entry[2], entry[3]) < limit}
+                settled = {path: entry for path, entry in self._new.items() if max(_TIMES.unpack_from(entry)) < limit}
                 if not settled:
                     return
                 kept = {**self._entries, **settled}

@@ -1,63 +1,81 @@
-"""Many small files into packs, on all cores: read once, hashed, and appended to a few files.
+"""Many small files into packs, on all cores: looked at, read once, hashed, and appended to a few files.
 
-In: paths, from data/gather.py. Out: a digest for each. Each core works in a process of its own, made by fork: reading
-20,000 small files is nearly all interpreter, and processes that only read, hash and append need nothing set up.
+In: paths, from data/gather.py. Out: the state and digest of each. Each core works in a process of its own, made by
+fork: reading 20,000 small files is nearly all interpreter, and processes that only read, hash and append need nothing
+set up.
 """
 
+import itertools
 import os
+import stat
 import threading
 import warnings
-from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
 from blake3 import blake3
 
+from roadworthy.data.hashes import Hashes, size_of, state
 from roadworthy.nouns.errors import unavailable
+from roadworthy.store.blobs import Blobs
 from roadworthy.store.packs import Writer, sync_folder
 
 # Fewer files than this for each process are not worth another one.
 FILES_PER_PROCESS_MIN = 400
+# Up to this size a file may go into a pack, and from this many new such files on (for each process), they do.
+PACK_FILE_BYTES_MAX = 4 << 20
+PACK_FILES_MIN = 32
 _READ_BYTES = 64 << 10
 _REPORT_EVERY = 500
+# In place of a digest: the file is left to the caller.
+LEFT = bytes(32)
 
 
 class Packed(NamedTuple):
-    """One file as it was packed; `problem` says why it was not."""
-
-    digest: bytes
-    size: int
-    problem: str = ""
-
-
-def pack(
-    paths: Sequence[str], folder: Path, known: Collection[bytes], *, progress: Callable[[int], None]
-) -> list[Packed]:
-    """Hash files and append those whose digest is not in `known` to packs.
+    """What became of files.
 
     Args:
-        paths: files, small enough to be held in memory one at a time.
-        folder: where packs are kept.
-        known: digests (32 bytes) that the store has.
+        entries: the state and digest of each file; the digest is `LEFT` for one that is new and belongs in no pack.
+        read: how many were read.
+        problems: the number of each file that cannot be kept, and why.
+    """
+
+    entries: list[bytes]
+    read: int
+    problems: list[tuple[int, str]]
+
+
+def pack(paths: Sequence[str], blobs: Blobs, hashes: Hashes, *, progress: Callable[[int], None]) -> Packed:
+    """Hash files that are not as they were when they were last hashed, and append new content to packs.
+
+    Args:
+        paths: files.
+        blobs: where to.
+        hashes: what was hashed before; not written here.
         progress: told now and then how many files are done.
 
     Raises:
         Fault: unavailable when the disk is full or may not be written.
     """
+    blobs.packs.spots()  # before processes part, so that they share it
     count = _processes(len(paths))
-    shares = [paths[i * len(paths) // count : (i + 1) * len(paths) // count] for i in range(count)]
-    children = [_fork(share, folder, known) for share in shares[1:]]
+    bounds = [i * len(paths) // count for i in range(count + 1)]
+    shares = [paths[start:end] for start, end in itertools.pairwise(bounds)]
+    children = [_fork(share, blobs, hashes) for share in shares[1:]]
     try:
-        own = _pack(shares[0], folder, known, lambda done: progress(done * count))
+        answers = [_pack(shares[0], blobs, hashes, lambda done: progress(done * count))]
     finally:
-        answers = [_answer(*child) for child in children]
-    packed = [*own]
-    for answer in answers:
-        packed += answer
-    sync_folder(folder)
+        theirs = [_answer(*child) for child in children]
+    answers += theirs
+    read = sum(answer.read for answer in answers)
+    if read:
+        sync_folder(blobs.packs.folder)
     progress(len(paths))
-    return packed
+    problems = [
+        (start + at, problem) for start, answer in zip(bounds, answers, strict=False) for at, problem in answer.problems
+    ]
+    return Packed([entry for answer in answers for entry in answer.entries], read, problems)
 
 
 def _processes(files: int) -> int:
@@ -66,56 +84,105 @@ def _processes(files: int) -> int:
     return max(1, min(os.cpu_count() or 1, files // FILES_PER_PROCESS_MIN))
 
 
-def _pack(
-    paths: Sequence[str], folder: Path, known: Collection[bytes], progress: Callable[[int], None]
-) -> list[Packed]:
-    packed = []
+def _pack(paths: Sequence[str], blobs: Blobs, hashes: Hashes, progress: Callable[[int], None]) -> Packed:
+    entries = [b""] * len(paths)
+    problems: list[tuple[int, str]] = []
+    new = _changed(paths, blobs, hashes, entries, problems)
+    if len(new) < PACK_FILES_MIN:
+        for at in new:
+            entries[at] = entries[at] or _look(paths[at], at, problems) + LEFT
+        return Packed(entries, 0, problems)
+    known = blobs.packs.spots()
     written: set[bytes] = set()
+    read = 0
     try:
-        with Writer(folder) as writer:
-            for done, path in enumerate(paths):
-                content = _read(path)
-                if isinstance(content, str):
-                    packed.append(Packed(b"", 0, content))
+        with Writer(blobs.packs.folder) as writer:
+            for done, at in enumerate(new):
+                found = _read(paths[at])
+                if isinstance(found, str):
+                    problems.append((at, found))
+                    continue
+                seen, content = found
+                if content is None:
+                    entries[at] = seen + LEFT
                     continue
                 digest = blake3(content).digest()
                 if digest not in known and digest not in written:
                     writer.add(digest, content)
                     written.add(digest)
-                packed.append(Packed(digest, len(content)))
+                entries[at] = seen + digest
+                read += 1
                 if not done % _REPORT_EVERY:
                     progress(done)
             writer.finish()
     except OSError as problem:
         raise unavailable(
             f"a pack of blobs cannot be written: {problem.strerror}",
-            where=str(folder),
+            where=str(blobs.packs.folder),
             fix="free space, or mend permissions",
         ) from problem
-    return packed
+    return Packed(entries, read, problems)
 
 
-def _read(path: str) -> bytes | str:
-    """A file's content, or why it cannot be read."""
+def _changed(
+    paths: Sequence[str], blobs: Blobs, hashes: Hashes, entries: list[bytes], problems: list[tuple[int, str]]
+) -> Sequence[int]:
+    """The numbers of the files that are not as they were, or whose content is gone; the others' entries are filled."""
+    if not len(hashes):
+        return range(len(paths))  # nothing was hashed before: their state is seen as they are opened
+    packed = blobs.packs.spots()
+    new = []
+    for at, path in enumerate(paths):
+        seen = _look(path, at, problems)
+        if not seen:
+            continue
+        digest = hashes.known(path, seen)
+        if digest is not None and (digest in packed or blobs.has(digest.hex())):
+            entries[at] = seen + digest
+        else:
+            new.append(at)
+    return new
+
+
+def _look(path: str, at: int, problems: list[tuple[int, str]]) -> bytes:
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        return state(os.stat(path))  # noqa: PTH116 - strings throughout
     except OSError as problem:
-        return problem.strerror or "cannot be opened"
+        problems.append((at, _why(problem)))
+        return b""
+
+
+def _read(path: str) -> tuple[bytes, bytes | None] | str:
+    """A file's state and its content (None when it is too large to be packed); or why it cannot be read."""
     try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as problem:
+        return _why(problem)
+    try:
+        found = os.fstat(descriptor)
+        seen = state(found)
+        if found.st_size > PACK_FILE_BYTES_MAX:
+            return seen, None
+        if not stat.S_ISREG(found.st_mode):
+            return "cannot be read: it is no file any more"
         content = os.read(descriptor, _READ_BYTES)
-        if len(content) < _READ_BYTES:
-            return content  # a regular file gives all it has
-        parts = [content]
-        while part := os.read(descriptor, 1 << 20):
-            parts.append(part)
-        return b"".join(parts)
+        if len(content) == _READ_BYTES:
+            parts = [content]
+            while part := os.read(descriptor, 1 << 20):
+                parts.append(part)
+            content = b"".join(parts)
     except OSError as problem:
-        return problem.strerror or "cannot be read"
+        return _why(problem)
     finally:
         os.close(descriptor)
+    return (seen, content) if len(content) == size_of(seen) else "the file changed while it was read"
 
 
-def _fork(paths: Sequence[str], folder: Path, known: Collection[bytes]) -> tuple[int, int]:
+def _why(problem: OSError) -> str:
+    return f"cannot be read: {problem.strerror}"
+
+
+def _fork(paths: Sequence[str], blobs: Blobs, hashes: Hashes) -> tuple[int, int]:
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         # Native threads of numeric libraries may exist; the child touches none of their locks.
@@ -127,7 +194,7 @@ def _fork(paths: Sequence[str], folder: Path, known: Collection[bytes]) -> tuple
     code = 1
     try:
         os.close(reading)
-        answer = msgspec.msgpack.encode(_pack(paths, folder, known, lambda _: None))
+        answer = msgspec.msgpack.encode(_pack(paths, blobs, hashes, lambda _: None))
         with open(writing, "wb") as pipe:  # noqa: PTH123 - a descriptor
             pipe.write(answer)
         code = 0
@@ -135,11 +202,11 @@ def _fork(paths: Sequence[str], folder: Path, known: Collection[bytes]) -> tuple
         os._exit(code)
 
 
-def _answer(process: int, reading: int) -> list[Packed]:
+def _answer(process: int, reading: int) -> Packed:
     with open(reading, "rb") as pipe:
         answer = pipe.read()
     os.waitpid(process, 0)
     try:
-        return [Packed(*each) for each in msgspec.msgpack.decode(answer, type=list[tuple[bytes, int, str]])]
+        return msgspec.msgpack.decode(answer, type=Packed)
     except msgspec.DecodeError:
         raise unavailable("a process that packed files has died", fix="is the disk or the memory full?") from None

@@ -1,38 +1,41 @@
 """Packs: many small blobs in one file, so that twenty thousand files cost a few syncs and not twenty thousand.
 
 In: small contents with their digests, from data/gather.py. Out: each of them by its digest, to store/blobs.py.
-A pack is its contents one after another, then an index (MessagePack), the index's length and a mark. It is named after
-the BLAKE3 of its index, which holds the digest of every content; it is written beside its place and renamed into it, so
-that a pack that can be seen is whole.
+A pack is its contents one after another, then an index, the index's length and a mark. The index is two columns: the
+digests of the contents (32 bytes each), then their sizes (8 bytes each, little-endian); columns are read in one step,
+where twenty thousand rows would cost a tenth of a command. A pack is named after the BLAKE3 of its index; it is written
+beside its place and renamed into it, so that a pack that can be seen is whole.
 """
 
 import contextlib
+import itertools
 import os
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 import msgspec
 from blake3 import blake3
 
 from roadworthy.nouns.errors import invalid
 
-MARK = b"RWPACK01"
+MARK = b"RWPACK02"
+# Version 0.1 wrote the index as MessagePack rows of (digest, offset, size).
+MARK_OF_ROWS = b"RWPACK01"
 SUFFIX = ".pack"
 # A pack is closed when it has grown to this, so that one damaged file never takes much with it.
 PACK_BYTES_MAX = 256 << 20
 _TAIL_BYTES = len(MARK) + 8
+_DIGEST_BYTES = 32
+_ENTRY_BYTES = _DIGEST_BYTES + 8
 _FLUSH_BYTES = 1 << 20
 # What one writev takes (IOV_MAX of Linux).
 _PARTS_MAX = 1024
 
 
-class Spot(NamedTuple):
-    """Where a small blob lies: the pack's file name, and the bytes in it."""
-
-    pack: str
-    offset: int
-    size: int
+# Where a small blob lies: the pack's file name, the offset of its first byte in it, and how many bytes.
+Spot = tuple[str, int, int]
 
 
 class Packs:
@@ -57,7 +60,7 @@ class Packs:
         if changed_ns != self._changed_ns:
             for path in self.folder.iterdir():
                 if path.suffix == SUFFIX and path.name not in self._seen:
-                    self._spots.update(_index(path))
+                    self._spots.update(index(path))
                     self._seen.add(path.name)
             self._changed_ns = changed_ns
         return self._spots
@@ -67,9 +70,10 @@ class Packs:
         spot = self.spots().get(bytes.fromhex(digest))
         if spot is None:
             return None
-        descriptor = os.open(self.folder / spot.pack, os.O_RDONLY)
+        pack, offset, size = spot
+        descriptor = os.open(self.folder / pack, os.O_RDONLY)
         try:
-            return os.pread(descriptor, spot.size, spot.offset)
+            return os.pread(descriptor, size, offset)
         finally:
             os.close(descriptor)
 
@@ -93,7 +97,8 @@ class Writer:
 
     def add(self, digest: bytes, content: bytes) -> None:
         """Append one content under its 32-byte digest."""
-        self._entries.append((digest, self._size, len(content)))
+        self._digests.append(digest)
+        self._sizes.append(len(content))
         self._parts.append(content)
         self._size += len(content)
         self._waiting += len(content)
@@ -105,19 +110,20 @@ class Writer:
 
     def finish(self) -> None:
         """Write the index, sync, and put the pack in its place. Nothing is left behind when it is empty."""
-        if self._entries:
-            index = msgspec.msgpack.encode(self._entries)
-            self._parts += [index, len(index).to_bytes(8, "little"), MARK]
+        if self._digests:
+            columns = b"".join(self._digests) + struct.pack(f"<{len(self._sizes)}Q", *self._sizes)
+            self._parts += [columns, len(columns).to_bytes(8, "little"), MARK]
             self._flush()
             os.fdatasync(self._descriptor)
             os.fchmod(self._descriptor, 0o444)
-            Path(self._temporary).replace(self._folder / f"{blake3(index).hexdigest()}{SUFFIX}")
+            Path(self._temporary).replace(self._folder / f"{blake3(columns).hexdigest()}{SUFFIX}")
         self._discard()
 
     def _begin(self) -> None:
-        self._entries: list[tuple[bytes, int, int]] = []
+        self._digests: list[bytes] = []
+        self._sizes: list[int] = []
         self._parts: list[bytes] = []
-        self._size = self._waiting = 0
+        self._size = self._waiting = self._written = 0
         self._temporary = str(self._folder / f".{os.getpid()}.{os.urandom(6).hex()}")
         self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
@@ -128,6 +134,9 @@ class Writer:
             rest = memoryview(b"".join(parts))[written:] if written < sum(map(len, parts)) else b""
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
+        # The disk begins at once, while more is hashed, so that little is left for the sync at the end.
+        os.posix_fadvise(self._descriptor, self._written, 0, os.POSIX_FADV_DONTNEED)
+        self._written += self._waiting
         self._parts.clear()
         self._waiting = 0
 
@@ -154,17 +163,24 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _index(path: Path) -> Iterator[tuple[bytes, Spot]]:
+def index(path: Path) -> Iterable[tuple[bytes, Spot]]:
+    """What a pack holds: each digest and where its content lies.
+
+    Raises:
+        Fault: invalid when the pack was cut or its index changed.
+    """
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         tail = b"" if size < _TAIL_BYTES else os.pread(file.fileno(), _TAIL_BYTES, size - _TAIL_BYTES)
         length = int.from_bytes(tail[:8], "little")
-        if tail[8:] != MARK or length > size - _TAIL_BYTES:
-            raise invalid("a pack of blobs is damaged", where=str(path), fix="restore it from a backup")
-        encoded = os.pread(file.fileno(), length, size - _TAIL_BYTES - length)
-    try:
-        entries = msgspec.msgpack.decode(encoded, type=list[tuple[bytes, int, int]])
-    except msgspec.DecodeError:
-        raise invalid("a pack's index is damaged", where=str(path), fix="restore it from a backup") from None
-    for digest, offset, length in entries:
-        yield digest, Spot(path.name, offset, length)
+        columns = b"" if length > size - _TAIL_BYTES else os.pread(file.fileno(), length, size - _TAIL_BYTES - length)
+    if tail[8:] not in {MARK, MARK_OF_ROWS} or blake3(columns).hexdigest() != path.name.removesuffix(SUFFIX):
+        raise invalid("a pack of blobs is damaged", where=str(path), fix="restore it from a backup")
+    if tail[8:] == MARK_OF_ROWS:
+        rows = msgspec.msgpack.decode(columns, type=list[tuple[bytes, int, int]])
+        return [(digest, (path.name, offset, length)) for digest, offset, length in rows]
+    count = length // _ENTRY_BYTES
+    digests = (columns[at : at + _DIGEST_BYTES] for at in range(0, count * _DIGEST_BYTES, _DIGEST_BYTES))
+    sizes = struct.unpack_from(f"<{count}Q", columns, count * _DIGEST_BYTES)
+    offsets = itertools.accumulate(sizes, initial=0)
+    return zip(digests, zip(itertools.repeat(path.name, count), offsets, sizes, strict=False), strict=True)
