@@ -109,7 +109,11 @@ class Blobs:
         with self.new() as temporary:
             how = self._fill(temporary, source, copy=copy or before.st_size < LINK_FROM_BYTES)
             # A copy is read again; a clone or link cannot differ from a file that has not moved since it was hashed.
-            if not (digest_of_file(temporary) == digest if how == "copied" else _same(before, _stat(source))):
+            if how == "copied":
+                same = temporary.stat().st_size == before.st_size and digest_of_file(temporary) == digest
+            else:
+                same = _same(before, _stat(source))
+            if not same:
                 if how == "linked":
                     source.chmod(before.st_mode & 0o7777)
                 raise invalid("the file changed while it was read", where=str(source), fix="try again when it is still")
