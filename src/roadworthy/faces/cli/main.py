@@ -17,6 +17,7 @@ from roadworthy.nouns.version import __version__
 # verb -> (module, one line of help); the order is the order of the road
 VERBS: dict[str, tuple[str, str]] = {
     "new": ("new", "Start a project that runs at once."),
+    "notebook": ("notebook", "Check, draw, run and convert notebooks."),
     "data": ("data", "Take, list, check and restore snapshots of data."),
     "run": ("run", "Run the pipeline; only what changed runs."),
     "runs": ("runs", "List, show and compare runs."),

@@ -1,0 +1,1 @@
+"""Notebooks: read, check, follow the data from cell to cell, run, convert and prove."""
