@@ -119,7 +119,7 @@ class Application:
             return
         began = perf_counter()  # the loop's own time has a resolution of a millisecond
         headers = Headers(scope["headers"])
-        request_id = _request_id(headers)
+        request_id = id_of(headers)
         try:
             reply = await self._reply(scope, headers, receive, request_id)
         except Gone:
@@ -168,10 +168,10 @@ class Application:
         """What a browser on someone else's page could send: another host's name, or another origin."""
         if self.names is None:
             return None
-        if headers.count(b"host") != 1 or _hostname(headers.get(b"host")) not in self.names:
+        if headers.count(b"host") != 1 or hostname(headers.get(b"host")) not in self.names:
             return error(421, "this server answers for other host names", fix="use the address it listens on")
         origin = headers.get(b"origin")
-        if origin and _hostname(origin.rpartition("://")[2]) not in self.names:
+        if origin and hostname(origin.rpartition("://")[2]) not in self.names:
             return error(403, "requests from pages of other origins are refused")
         return None
 
@@ -262,12 +262,12 @@ async def _send(send: Any, reply: Reply, request_id: str, *, head_only: bool) ->
     await send({"type": "http.response.body", "body": b"" if head_only else reply.body})
 
 
-def _request_id(headers: Headers) -> str:
+def id_of(headers: Headers) -> str:
     sent = headers.get(b"x-request-id")
     return sent if REQUEST_ID.fullmatch(sent) else _ids.new()
 
 
-def _hostname(host: str) -> str:
+def hostname(host: str) -> str:
     """A Host header without its port."""
     name, colon, port = host.strip().lower().rpartition(":")
     return name if colon and port.isdigit() else host.strip().lower()

@@ -32,6 +32,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "labels": ("labels", "Add true labels for rows that were served."),
     "watch": ("watch", "Ask the monitors about served traffic."),
     "operate": ("operate", "Watch, retrain, gate and release in a loop."),
+    "server": ("server", "Serve tracking and the registry to MLflow's clients."),
     "report": ("report", "Write the project's report as one HTML file."),
     "audit": ("audit", "Read, verify and checkpoint the log of changes."),
     "schema": ("schema", "Print the JSON Schema of roadworthy.toml."),

@@ -1,0 +1,95 @@
+"""The server's state: its store, how its handlers write and read, what it counts.
+
+In: handlers. Out: `write` (in a group commit, done when it is durable), `read` (in a thread, for what takes longer than
+a moment) and `store` itself for look-ups by key, which are quicker done than handed over.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import msgspec
+
+from roadworthy.faces.server.identity.who import Identity
+from roadworthy.nouns.errors import unavailable
+from roadworthy.serving.counters import Counters
+from roadworthy.store.group import GroupCommit
+from roadworthy.store.store import Store
+
+T = TypeVar("T")
+READERS = 4
+READS_WAITING_MAX = 1_000
+READ_S_MAX = 120.0
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a server was started.
+
+    Args:
+        url: where clients reach it, for answers that name it.
+        hosts: names it answers for beside its own address.
+        login: whether every request must say who asks.
+        mlflow_ui: the folder of an installed MLflow's pages, empty to serve none.
+        uploads_bytes_max: of one artifact.
+        private_webhooks: whether webhooks may go to private addresses.
+    """
+
+    url: str = ""
+    hosts: tuple[str, ...] = ()
+    login: bool = False
+    mlflow_ui: str = ""
+    uploads_bytes_max: int = 1 << 40
+    private_webhooks: bool = False
+
+
+class Server:
+    """What all handlers share.
+
+    Args:
+        store: opened; this process alone writes through it.
+    """
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        store.sql.read_beside()
+        self.store = store
+        self.settings = settings
+        self.group = GroupCommit(store)
+        self.counters = Counters()
+        self.ready = False
+        self._reads_waiting = 0
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        gauge = self.counters.gauge
+        gauge("roadworthy_writes_waiting", "Changes that wait for the disk.", lambda: float(self.group.waiting))
+        gauge("roadworthy_commits", "Transactions committed.", lambda: float(self.group.commits))
+        gauge("roadworthy_changes", "Changes committed.", lambda: float(self.group.pieces))
+        gauge("roadworthy_reads_waiting", "Searches that wait or run.", lambda: float(self._reads_waiting))
+
+    async def write(self, work: Callable[[Store], T], identity: Identity) -> T:
+        """Do `work(store)` in the next group; its result once it is durable.
+
+        The store it is given is inside the transaction: room functions that change or read work on it as on any other.
+        `work` waits for nothing but the store, and what it raises takes back what it did.
+        """
+        result: T = await self.group.submit(work, actor=identity.name)
+        return result
+
+    async def read(self, work: Callable[[Store], T]) -> T:
+        """Do `work(store)` in a thread, beside the writer and other reads."""
+        if self._reads_waiting >= READS_WAITING_MAX:
+            raise unavailable("too many searches wait", fix="try again in a second")
+        self._reads_waiting += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await asyncio.wait_for(loop.run_in_executor(self._threads, work, self.store), READ_S_MAX)
+        except TimeoutError:
+            raise unavailable(f"the search took over {READ_S_MAX:.0f} s", fix="ask for less at once") from None
+        finally:
+            self._reads_waiting -= 1
+
+    async def close(self) -> None:
+        """Finish what was taken on, and close the store."""
+        self.ready = False
+        await self.group.drain()
+        self._threads.shutdown()
+        self.store.close()
