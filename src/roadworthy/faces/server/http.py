@@ -103,7 +103,8 @@ class Route(NamedTuple):
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    for chunk in ():
+    chunks: tuple[bytes, ...] = ()
+    for chunk in chunks:
         yield chunk
 
 

@@ -9,7 +9,7 @@ import math
 import types
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -69,7 +69,8 @@ def read(request: Request, kind: type[T]) -> T:
         body = request.body
         if not body.strip():
             return msgspec.convert({}, kind)
-        message: T = _decoder(kind).decode(body)
+        decoder: msgspec.json.Decoder[T] = _decoder(cast("Any", kind))
+        message = decoder.decode(body)
         return message
     except msgspec.ValidationError as problem:
         again = _camel(request.body, kind)
@@ -108,7 +109,7 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind, strict=False)
 
 
-def _of_query(request: Request, kind: type[Any]) -> dict[str, Any]:
+def _of_query(request: Request, kind: Any) -> dict[str, Any]:
     hints = _lists(kind)
     values: dict[str, Any] = {}
     for name, sent in request.fields().items():
