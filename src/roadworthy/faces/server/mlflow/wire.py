@@ -70,8 +70,7 @@ def read(request: Request, kind: type[T]) -> T:
         if not body.strip():
             return msgspec.convert({}, kind)
         decoder: msgspec.json.Decoder[T] = _decoder(cast("Any", kind))
-        message = decoder.decode(body)
-        return message
+        return decoder.decode(body)
     except msgspec.ValidationError as problem:
         again = _camel(request.body, kind)
         if again is not None:
