@@ -124,7 +124,7 @@ def _cell(notebook: Notebook, index: int) -> dict[str, Any]:
     made: dict[str, Any] = {
         "cell_type": cell.kind,
         "id": cell.id or f"cell-{index}",
-        "metadata": dict(cell.metadata),
+        "metadata": {**cell.metadata, **({"tags": list(cell.tags)} if cell.tags else {})},
         "source": lines(cell.source),
     }
     if cell.kind == "code":

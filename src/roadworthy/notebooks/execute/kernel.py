@@ -33,6 +33,8 @@ SHUTDOWN_S = 10.0
 LOG_SHOWN = 2_000
 # In the order of the connection file.
 _PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
+# As it ends, ipykernel may wait this long (10 s if left alone) for a thread of its own that has ended already.
+_HASTEN = "[setattr(__import__('sys').__dict__[n], 'flush_timeout', 0.3) for n in ('stdout', 'stderr')]"
 _SOCKET_PATH_MAX = 90  # sun_path has 107 bytes
 
 
@@ -72,6 +74,7 @@ class Kernel:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise unavailable(f"the kernel cannot be started: {problem.strerror}", where=command[0]) from None
         self._connected = self._leaving = False
+        self._is_own = not argv
 
     @property
     def pid(self) -> int:
@@ -177,6 +180,8 @@ class Kernel:
         """Ask the kernel to end, and do not wait: `close` does."""
         if self._connected and not self._leaving and self._process.poll() is None:
             self._leaving = True
+            if self._is_own:
+                self.execute(_HASTEN, silent=True, limit_s=1)
             self._send(self._control, "shutdown_request", {"restart": False})
 
     def ending(self) -> str:
