@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from roadworthy.notebooks.execute.cells import CellDone
 from roadworthy.notebooks.notebook import Notebook
 from roadworthy.nouns.errors import invalid
@@ -23,7 +21,7 @@ def of(notebook: Notebook) -> dict[str, Any]:
     """The notebook as nbformat 4 has it; of nbformat 4, just as the file has it."""
     if notebook.form == "ipynb" and notebook.nbformat[0] == 4:
         content = notebook.path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-        found: dict[str, Any] = msgspec.json.decode(content)
+        found: dict[str, Any] = json.loads(content)
         if len(found["cells"]) == len(notebook.cells):
             return found
     return {
