@@ -88,12 +88,12 @@ class Remote:
         self._clock = clock or SystemClock()
         self._connection: http.client.HTTPConnection | None = None
 
-    def get(self, path: str, **fields: Any) -> dict[str, Any]:
+    def get(self, path: str, /, **fields: Any) -> dict[str, Any]:
         """The answer to GET `/api/2.0/mlflow/<path>`; list fields are repeated."""
         query = urlencode({k: v for k, v in fields.items() if v not in (None, "")}, doseq=True)
         return self._json("GET", f"{API}/{path}" + (f"?{query}" if query else ""))
 
-    def post(self, path: str, body: Mapping[str, Any], *, method: str = "POST") -> dict[str, Any]:
+    def post(self, path: str, /, body: Mapping[str, Any], *, method: str = "POST") -> dict[str, Any]:
         """The answer to POST `/api/2.0/mlflow/<path>`."""
         return self._json(method, f"{API}/{path}", msgspec.json.encode(body))
 
