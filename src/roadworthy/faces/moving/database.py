@@ -5,6 +5,7 @@ MLflow lacks are taken as empty.
 """
 
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -25,8 +26,6 @@ from roadworthy.nouns.errors import invalid, not_found
 PAGE = 500
 # MLflow's numbers for a logged model's status.
 _LOGGED = {0: "UNSPECIFIED", 1: "PENDING", 2: "READY", 3: "FAILED"}
-# MLflow writes infinities as the largest doubles.
-_LARGEST = 1.7976931348623157e308
 
 _RUNS = "SELECT * FROM runs WHERE experiment_id = ? AND run_uuid > ? ORDER BY run_uuid LIMIT ?"
 _PARAMS = "SELECT key, value FROM params WHERE run_uuid = ?"
@@ -195,7 +194,8 @@ class DatabaseSource:
 def _value(stored: float, *, nan: bool) -> float:
     if nan:
         return math.nan
-    return math.copysign(math.inf, stored) if abs(stored) >= _LARGEST else float(stored)
+    # MLflow writes infinities as the largest doubles.
+    return math.copysign(math.inf, stored) if abs(stored) >= sys.float_info.max else float(stored)
 
 
 def _sqlite(uri: str) -> Any:

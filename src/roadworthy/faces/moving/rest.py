@@ -5,6 +5,7 @@ secrets.
 """
 
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -209,4 +210,6 @@ def _whole(value: object) -> int:
 
 
 def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float | str) else math.nan
+    """A metric's value; servers on MLflow's databases give infinities as the largest doubles."""
+    number = float(value) if isinstance(value, int | float | str) else math.nan
+    return math.copysign(math.inf, number) if abs(number) >= sys.float_info.max else number
