@@ -10,13 +10,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from time import perf_counter
 from typing import Any
 
-from roadworthy.faces.server import errors
+from roadworthy.faces.server import bodies, errors
 from roadworthy.faces.server.http import FileBody, Reply, Request, Route
 from roadworthy.faces.server.routing import Found, Table
 from roadworthy.faces.server.server import Server
 from roadworthy.serving.wire import Gone, Headers, id_of
 
-FILE_CHUNK = 256 << 10
 _log = logging.getLogger("roadworthy.server")
 
 # Says who asks (setting `request.identity`), or answers in the handler's place.
@@ -142,20 +141,7 @@ async def _send(send: Any, reply: Reply, request: Request) -> None:
     elif isinstance(body, bytes):
         await send({"type": "http.response.body", "body": body})
     else:
-        chunks = _file(body) if isinstance(body, FileBody) else body
+        chunks = bodies.of_file(body) if isinstance(body, FileBody) else body
         async for chunk in chunks:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
-
-
-async def _file(body: FileBody) -> AsyncIterator[bytes]:
-    # Read on the loop: from the page cache a chunk takes less than handing it to a thread.
-    with body.path.open("rb") as file:
-        file.seek(body.start)
-        left = body.length
-        while left > 0:
-            chunk = file.read(min(FILE_CHUNK, left))
-            if not chunk:
-                return
-            left -= len(chunk)
-            yield chunk

@@ -60,11 +60,12 @@ class Request:
 
 
 class FileBody(NamedTuple):
-    """A part of a file as an answer's body: `length` bytes from `start`."""
+    """A part of a file as an answer's body: `length` bytes from `start`; the whole is held against its `digest`."""
 
     path: Path
     start: int
     length: int
+    digest: str = ""
 
 
 Body = bytes | FileBody | AsyncIterator[bytes]

@@ -7,7 +7,7 @@ a moment) and `store` itself for look-ups by key, which are quicker done than ha
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,6 +19,7 @@ from roadworthy.store.store import Store
 
 T = TypeVar("T")
 READERS = 4
+DISK_THREADS = 4
 READS_WAITING_MAX = 1_000
 READ_S_MAX = 120.0
 
@@ -59,6 +60,7 @@ class Server:
         self.ready = False
         self._reads_waiting = 0
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._disk = ThreadPoolExecutor(DISK_THREADS, thread_name_prefix="disk")
         gauge = self.counters.gauge
         gauge("roadworthy_writes_waiting", "Changes that wait for the disk.", lambda: float(self.group.waiting))
         gauge("roadworthy_commits", "Transactions committed.", lambda: float(self.group.commits))
@@ -87,9 +89,14 @@ class Server:
         finally:
             self._reads_waiting -= 1
 
+    def disk(self, work: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
+        """Do `work(*arguments)`, which waits for the disk or a blob store, in a thread made for that."""
+        return asyncio.get_running_loop().run_in_executor(self._disk, work, *arguments)
+
     async def close(self) -> None:
         """Finish what was taken on, and close the store."""
         self.ready = False
         await self.group.drain()
         self._threads.shutdown()
+        self._disk.shutdown()
         self.store.close()

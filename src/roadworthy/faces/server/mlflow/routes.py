@@ -1,6 +1,6 @@
 """Every route of MLflow's wire; docs/reference/mlflow-endpoints.md is generated from it."""
 
 from roadworthy.faces.server.http import Route
-from roadworthy.faces.server.mlflow import server_info
+from roadworthy.faces.server.mlflow import artifacts, run_artifacts, server_info
 
-ROUTES: tuple[Route, ...] = (*server_info.ROUTES,)
+ROUTES: tuple[Route, ...] = (*server_info.ROUTES, *artifacts.ROUTES, *run_artifacts.ROUTES)
