@@ -119,7 +119,7 @@ def _gather(
         for index, each in enumerate(found):
             stat = _stat(Path(each.path))
             known = hashes.known(each.path, state(stat))
-            if known is None or not blobs.has(known.hex()):
+            if known is None or not blobs.touch(known.hex()):
                 known = b""
                 left.append(index)
             kept.append((known.hex(), stat.st_size))

@@ -49,7 +49,9 @@ def write(blobs: Blobs, files: Sequence[File], to: Path, *, progress: Progress, 
 def as_path(store: Store, snapshot: Snapshot, files: Sequence[File]) -> Path:
     """The files as a read-only path for code that opens files itself, laid out once and kept."""
     place = store.home / "unpacked" / snapshot.id
-    if not place.exists():
+    try:
+        os.utime(place)  # `rw gc` takes away what was not used for long
+    except FileNotFoundError:
         try:
             write(store.blobs, files, place, progress=gather.quiet, read_only=True)
         except Fault:

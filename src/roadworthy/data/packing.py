@@ -92,7 +92,7 @@ def _pack(paths: Sequence[str], blobs: Blobs, hashes: Hashes, progress: Callable
         for at in new:
             entries[at] = entries[at] or _look(paths[at], at, problems) + LEFT
         return Packed(entries, 0, problems)
-    known = blobs.packs.spots()
+    known = _Present(blobs)
     written: set[bytes] = set()
     read = 0
     try:
@@ -130,18 +130,35 @@ def _changed(
     """The numbers of the files that are not as they were, or whose content is gone; the others' entries are filled."""
     if not len(hashes):
         return range(len(paths))  # nothing was hashed before: their state is seen as they are opened
-    packed = blobs.packs.spots()
+    packed = _Present(blobs)
     new = []
     for at, path in enumerate(paths):
         seen = _look(path, at, problems)
         if not seen:
             continue
         digest = hashes.known(path, seen)
-        if digest is not None and (digest in packed or blobs.has(digest.hex())):
+        if digest is not None and (digest in packed or blobs.touch(digest.hex())):
             entries[at] = seen + digest
         else:
             new.append(at)
     return new
+
+
+class _Present:
+    """The digests that packs hold; each pack that is relied on is marked as used, once."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._packs = blobs.packs
+        self._spots = blobs.packs.spots()
+        self._there: dict[str, bool] = {}
+
+    def __contains__(self, digest: bytes) -> bool:
+        spot = self._spots.get(digest)
+        if spot is None:
+            return False
+        if spot[0] not in self._there:
+            self._there[spot[0]] = self._packs.touch(spot[0])
+        return self._there[spot[0]]
 
 
 def _look(path: str, at: int, problems: list[tuple[int, str]]) -> bytes:

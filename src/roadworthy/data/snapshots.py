@@ -17,7 +17,7 @@ from roadworthy.data.formats import parquet
 from roadworthy.data.formats.format import Context, type_names
 from roadworthy.data.gather import Progress, quiet
 from roadworthy.data.hashes import Hashes
-from roadworthy.nouns.errors import conflict, invalid, not_found
+from roadworthy.nouns.errors import Fault, conflict, invalid, not_found
 from roadworthy.nouns.event import Event
 from roadworthy.nouns.snapshot import Column, File, Snapshot
 from roadworthy.nouns.step import Value
@@ -44,6 +44,7 @@ BY_ID = """
 SELECT record FROM snapshots WHERE id >= :low AND id < :high AND (project = :project OR :any_project = 1)
 ORDER BY created_at DESC LIMIT 100
 """
+EVERY = "SELECT record FROM snapshots"
 LISTING = """
 SELECT record FROM snapshots
 WHERE (project = :project OR :any_project = 1) AND (name = :name OR :any_name = 1)
@@ -167,6 +168,32 @@ def files(store: Store, snapshot: Snapshot) -> list[File]:
     for file in listed:
         gather.contained(file.path)
     return listed
+
+
+def kept(store: Store) -> tuple[set[bytes], set[bytes]]:
+    """The digests (32 bytes each) of all snapshots' manifests, and of the files in them: whoever sweeps spares them.
+
+    Raises:
+        Fault: conflict when a manifest is gone or damaged: what belongs to it is then known to nobody.
+    """
+    manifests: set[bytes] = set()
+    content: set[bytes] = set()
+    with store.read() as reader:
+        records = [str(row[0]) for row in reader.rows(EVERY)]
+    for snapshot in map(_decode, records):
+        manifest = bytes.fromhex(snapshot.manifest)
+        if manifest in manifests:
+            continue
+        try:
+            content |= {bytes.fromhex(file.digest) for file in files(store, snapshot)}
+        except Fault as fault:
+            raise conflict(
+                f"the manifest of a snapshot cannot be read, so nobody knows which blobs are its: {fault.what}",
+                where=f"{snapshot.name} {snapshot.id[:12]}",
+                fix="restore the blob from a backup: rw restore",
+            ) from None
+        manifests.add(manifest)
+    return manifests, content
 
 
 def paths(store: Store, snapshot: Snapshot) -> list[Path]:

@@ -136,10 +136,10 @@ def obstacle(store: Store, kept: Kept, root: Path, texts: Iterable[str] = ()) ->
             return f"file {name} changed"
     if kept.output is not None:
         for value in (kept.output, *formats.parts(kept.output)):
-            if not store.blobs.has(value.digest):
+            if not store.blobs.touch(value.digest):
                 return "its stored output is gone"
     for line in kept.tracked:
-        if line.kind == "artifact" and not store.blobs.has(line.file):
+        if line.kind == "artifact" and not store.blobs.touch(line.file):
             return f"its artifact {line.key} is gone"
     return ""
 

@@ -56,6 +56,7 @@ def interpreter(home: Path, environment: Environment, tell: Callable[[str], None
     python = folder / "bin" / "python"
     if (folder / READY).exists() and python.exists():
         tell(f"environment {name}: {len(lines)} packages, kept from before")
+        (folder / READY).touch()  # `rw gc` takes away what was not used for long
         return python
     tell(f"environment {name}: installing {len(lines)} packages with uv")
     shutil.rmtree(folder, ignore_errors=True)

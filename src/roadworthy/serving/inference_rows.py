@@ -124,7 +124,7 @@ def add_labels(home: Path, table: Any, *, now: float | None = None) -> int:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             write_table(made, path)
-        _merge_labels(home)
+        merge_labels(home, most=LABEL_FILES_MAX)
     except OSError as problem:
         raise unavailable(f"labels cannot be kept: {problem.strerror}", where=str(path.parent)) from None
     return len(kept["_key"])
@@ -175,15 +175,24 @@ def _restless(folder: Path) -> Fault:
     return unavailable("its files keep changing while they are read", where=str(folder), fix="try again")
 
 
-def _merge_labels(home: Path) -> None:
-    """Make many files of labels one with the newest of each key; read twice, in between, a label is still the same."""
+def merge_labels(home: Path, *, most: int = 1, dry_run: bool = False) -> int:
+    """Make many files of labels one with the newest of each key; read twice, in between, a label is still the same.
+
+    Args:
+        most: so many files are left alone.
+        dry_run: only say how many there are.
+
+    Returns:
+        How many files became one.
+    """
     files = _label_files(home)
-    if len(files) <= LABEL_FILES_MAX:
-        return
+    if len(files) <= most or dry_run:
+        return len(files) if len(files) > most else 0
     merged = labels(home).rename_columns(["_key", "label", "_at"])
     write_table(merged, home / "labels" / f"merged-{secrets.token_hex(12)}.parquet")
     for path in files:
         path.unlink(missing_ok=True)
+    return len(files)
 
 
 def _nothing() -> Any:

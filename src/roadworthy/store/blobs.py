@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 from blake3 import blake3
 
 from roadworthy.nouns.errors import Fault, invalid, not_found, unavailable
-from roadworthy.store.packs import Packs, sync_folder
+from roadworthy.store.packs import Packs, sync_folder, touch
 
 CHUNK = 1 << 20
 # From this size on, another thread costs less than it saves.
@@ -27,6 +27,8 @@ THREADS_FROM_BYTES = 1 << 20
 LINK_FROM_BYTES = 64 << 20
 # No writer takes this long over one file.
 UNFINISHED_S_MAX = 86_400.0
+# The folder of marks: which of the blobs that are users' files too were used, and when.
+USED = "used"
 _FICLONE = 0x40049409
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -76,7 +78,7 @@ class Blobs:
     def put(self, content: bytes) -> str:
         """Keep bytes; their digest. Nothing is written when they are there already."""
         digest = digest_of(content)
-        if not self.has(digest):
+        if not self.touch(digest):
             with self.new() as temporary:
                 temporary.write_bytes(content)
                 self._settle(temporary, self.path(digest))
@@ -104,7 +106,7 @@ class Blobs:
         """
         before = _stat(source)
         digest = digest or digest_of_file(source)
-        if self.has(digest):
+        if self.touch(digest):
             return Kept(digest, before.st_size, "present")
         with self.new() as temporary:
             how = self._fill(temporary, source, copy=copy or before.st_size < LINK_FROM_BYTES)
@@ -117,6 +119,8 @@ class Blobs:
                 if how == "linked":
                     source.chmod(before.st_mode & 0o7777)
                 raise invalid("the file changed while it was read", where=str(source), fix="try again when it is still")
+            if how == "linked":
+                self._mark(digest)
             self._settle(temporary, self.path(digest))
         return Kept(digest, before.st_size, how)
 
@@ -142,10 +146,10 @@ class Blobs:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
-    def adopt(self, temporary: Path) -> Kept:
-        """Move a finished file, made by `new`, to where its content belongs."""
-        digest, size = digest_of_file(temporary), temporary.stat().st_size
-        if self.has(digest):
+    def adopt(self, temporary: Path, digest: str = "") -> Kept:
+        """Move a finished file, made by `new`, to where its content belongs; its digest, if known, saves reading it."""
+        digest, size = digest or digest_of_file(temporary), temporary.stat().st_size
+        if self.touch(digest):
             return Kept(digest, size, "present")
         self._settle(temporary, self.path(digest))
         return Kept(digest, size, "copied")
@@ -164,6 +168,23 @@ class Blobs:
 
     def has(self, digest: str) -> bool:
         return self.path(digest).exists() or self.packs.has(digest)
+
+    def touch(self, digest: str) -> bool:
+        """Whether a blob is there; from now on it is as good as new for whoever sweeps (store/sweeping.py).
+
+        Whoever writes no blob since it is there already asks this, for its record may be the first that names it.
+        """
+        path = self.path(digest)
+        try:
+            if path.stat().st_nlink == 1:
+                touch(path)
+            else:
+                self._mark(digest)
+                path.stat()
+        except FileNotFoundError:
+            spot = self.packs.spots().get(bytes.fromhex(digest))
+            return spot is not None and (self.packs.touch(spot[0]) or self.packs.has(digest))
+        return True
 
     def file(self, digest: str, *, check: bool = True) -> Path:
         """Where a blob lies, for readers that want a file; never to be written to. A packed blob is unpacked."""
@@ -211,6 +232,12 @@ class Blobs:
                     path.unlink()
                     swept += 1
         return swept
+
+    def _mark(self, digest: str) -> None:
+        """Note that a blob was used that is somebody's file too: its time of modification is theirs."""
+        mark = self.folder / USED / digest
+        mark.parent.mkdir(mode=0o700, exist_ok=True)
+        mark.touch(0o600)
 
     def _settle(self, temporary: Path, path: Path, *, durable: bool = True) -> None:
         """Give a finished file its name; with `durable`, it survives a power cut from then on."""

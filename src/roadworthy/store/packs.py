@@ -32,6 +32,8 @@ _ENTRY_BYTES = _DIGEST_BYTES + 8
 _FLUSH_BYTES = 1 << 20
 # What one writev takes (IOV_MAX of Linux).
 _PARTS_MAX = 1024
+# How often a blob is looked for again when packs are swept while it is read.
+ATTEMPTS = 3
 
 
 # Where a small blob lies: the pack's file name, the offset of its first byte in it, and how many bytes.
@@ -58,27 +60,49 @@ class Packs:
         except FileNotFoundError:
             return self._spots
         if changed_ns != self._changed_ns:
-            for path in self.folder.iterdir():
-                if path.suffix == SUFFIX and path.name not in self._seen:
-                    self._spots.update(index(path))
-                    self._seen.add(path.name)
+            there = {path.name for path in self.folder.iterdir() if path.suffix == SUFFIX}
+            if self._seen - there:
+                self.forget()  # a pack was swept away; what it held may be in another one
+            for name in there - self._seen:
+                with contextlib.suppress(FileNotFoundError):
+                    self._spots.update(index(self.folder / name))
+                    self._seen.add(name)
             self._changed_ns = changed_ns
         return self._spots
 
+    def forget(self) -> None:
+        """Read every index again when next asked."""
+        self._seen, self._spots, self._changed_ns = set(), {}, -1
+
     def read(self, digest: str) -> bytes | None:
         """The bytes kept under a digest, unchecked; None when no pack has them."""
-        spot = self.spots().get(bytes.fromhex(digest))
-        if spot is None:
-            return None
-        pack, offset, size = spot
-        descriptor = os.open(self.folder / pack, os.O_RDONLY)
-        try:
-            return os.pread(descriptor, size, offset)
-        finally:
-            os.close(descriptor)
+        for _ in range(ATTEMPTS):
+            spot = self.spots().get(bytes.fromhex(digest))
+            if spot is None:
+                return None
+            pack, offset, size = spot
+            try:
+                descriptor = os.open(self.folder / pack, os.O_RDONLY)
+            except FileNotFoundError:
+                self.forget()  # swept away since its index was read
+                continue
+            try:
+                return os.pread(descriptor, size, offset)
+            finally:
+                os.close(descriptor)
+        return None
 
     def has(self, digest: str) -> bool:
         return bytes.fromhex(digest) in self.spots()
+
+    def touch(self, pack: str) -> bool:
+        """Mark a pack as used now, so that no sweep takes it; False when it is gone."""
+        try:
+            touch(self.folder / pack)
+        except FileNotFoundError:
+            self.forget()
+            return False
+        return True
 
 
 class Writer:
@@ -152,6 +176,17 @@ class Writer:
 
     def __exit__(self, *_: object) -> None:
         self._discard()
+
+
+def touch(path: Path) -> None:
+    """Mark a file as used now; in somebody else's store, where that may not be done, only see that it is there.
+
+    Raises:
+        FileNotFoundError: when it is gone.
+    """
+    with contextlib.suppress(PermissionError):
+        os.utime(path)
+    path.stat()  # a sweep that took it between finding it and marking it has moved it by now
 
 
 def sync_folder(folder: Path) -> None:

@@ -35,7 +35,9 @@ def write(value: Any, path: Path, context: Context) -> Written:
 def read(stored: Stored, context: Context) -> Any:
     name = Path(str(stored.value.meta.get("name") or "file")).name
     place = context.unpacked / stored.value.digest
-    if not place.exists():
+    try:
+        os.utime(place)  # `rw gc` takes away what was not used for long
+    except FileNotFoundError:
         _lay_out(stored, place, name)
     return place / name
 
