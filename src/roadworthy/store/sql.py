@@ -23,6 +23,7 @@ Dialect = Literal["sqlite", "postgresql"]
 Row = tuple[Any, ...]
 
 LOCK_WAIT_S_MAX = 30.0
+PAGE = 1_000
 # PostgreSQL's default level would show each statement another moment.
 _READ: dict[Dialect, str] = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"}
 # Any fixed number: the advisory lock under which PostgreSQL migrations run.
@@ -42,6 +43,8 @@ class Cursor(Protocol):
 
     def fetchall(self) -> Any: ...
 
+    def fetchmany(self, size: int, /) -> Any: ...
+
     def close(self) -> None: ...
 
 
@@ -56,6 +59,12 @@ class Reader:
         """All rows of a statement with `:name` parameters."""
         self._cursor.execute(_native(sql, self.dialect), params)
         return list(self._cursor.fetchall())
+
+    def each(self, sql: str, **params: Any) -> Iterator[Row]:
+        """The rows one by one, for a table that memory may not hold; ask nothing else before the last."""
+        self._cursor.execute(_native(sql, self.dialect), params)
+        while page := self._cursor.fetchmany(PAGE):
+            yield from page
 
     def row(self, sql: str, **params: Any) -> Row | None:
         """The first row, or None."""
