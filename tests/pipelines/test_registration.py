@@ -6,7 +6,7 @@ import pytest
 
 from roadworthy.nouns.errors import Fault
 from roadworthy.pipelines import registration
-from roadworthy.registry import metrics
+from roadworthy.registry import history, metrics
 from tests.pipelines.conftest import Bench
 
 TOML = """
@@ -75,9 +75,9 @@ def test_a_model_that_is_known_is_found_without_its_rows_and_brings_its_metrics(
     monkeypatch.setattr(registration, "score", never)
     assert registration.register(shop.store, shop.place, second) == made
     assert metrics.latest(shop.store, second.id)["auc"] == metrics.latest(shop.store, first.id)["auc"]
-    points = len(metrics.history(shop.store, second.id, "auc"))
+    points = len(history.of_run(shop.store, second.id, "auc"))
     registration.register(shop.store, shop.place, second)
-    assert len(metrics.history(shop.store, second.id, "auc")) == points == 1
+    assert len(history.of_run(shop.store, second.id, "auc")) == points == 1
 
 
 def test_sensitive_values_are_not_in_the_profile(bench: Callable[[dict[str, str]], Bench]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from roadworthy.nouns.errors import Code, Fault
-from roadworthy.registry import artifacts, metrics, runs
+from roadworthy.registry import artifacts, history, metrics, runs
 from roadworthy.store import locks
 from roadworthy.store.clock import SimulatedClock
 from roadworthy.store.store import open_store
@@ -144,7 +144,7 @@ def test_what_a_step_tracks_is_there_again_when_it_is_reused(bench: Callable) ->
     for run in (project.run(), project.run(settings=("other=2",))):
         store = project.store
         assert metrics.latest(store, run.id) == {"auc": 0.7}
-        assert [p.value for p in metrics.history(store, run.id, "auc")] == [0.5, 0.7]
+        assert [p.value for p in history.of_run(store, run.id, "auc")] == [0.5, 0.7]
         full = runs.get(store, run.id)
         assert full.params["trees"] == 3
         assert full.tags["kind"] == "test"

@@ -6,7 +6,7 @@ import pytest
 
 from roadworthy.nouns.errors import Code, Fault
 from roadworthy.nouns.run import MetricPoint, Run
-from roadworthy.registry import metrics, runs
+from roadworthy.registry import history, metrics, runs
 from roadworthy.store.store import Store
 
 
@@ -15,17 +15,17 @@ def run(any_store: Store) -> Run:
     return runs.start(any_store, Run(id=""))
 
 
-def test_history_is_by_step_and_the_newest_is_of_the_highest_step(any_store: Store, run: Run) -> None:
+def test_history_is_by_step_and_the_latest_is_of_the_highest_step_moment_and_value(any_store: Store, run: Run) -> None:
     points = [MetricPoint(key="loss", value=v, step=s, at=1.0 + s) for v, s in [(3.0, 1), (1.0, 3), (2.0, 2), (0.5, 3)]]
     metrics.log(any_store, run.id, points[:2])
     metrics.log(any_store, run.id, points[2:])
-    assert [(p.step, p.value) for p in metrics.history(any_store, run.id, "loss")] == [
+    assert [(p.step, p.value) for p in history.of_run(any_store, run.id, "loss")] == [
         (1, 3.0),
         (2, 2.0),
-        (3, 1.0),
         (3, 0.5),
+        (3, 1.0),
     ]
-    assert metrics.latest(any_store, run.id) == {"loss": 0.5}
+    assert metrics.latest(any_store, run.id) == {"loss": 1.0}
 
 
 def test_nan_and_infinities_come_back(any_store: Store, run: Run) -> None:
@@ -37,7 +37,7 @@ def test_nan_and_infinities_come_back(any_store: Store, run: Run) -> None:
     found = metrics.latest(any_store, run.id)
     assert math.isnan(found["n"])
     assert (found["i"], found["j"]) == (math.inf, -math.inf)
-    assert math.isnan(metrics.history(any_store, run.id, "n")[0].value)
+    assert math.isnan(history.of_run(any_store, run.id, "n")[0].value)
 
 
 def test_names_of_any_language_are_kept(any_store: Store, run: Run) -> None:
@@ -69,7 +69,7 @@ def test_many_points_are_one_history(any_store: Store, run: Run) -> None:
         metrics.log(
             any_store, run.id, [MetricPoint(key="x", value=float(i), step=i) for i in range(start, start + 5_000)]
         )
-    assert len(metrics.history(any_store, run.id, "x")) == 25_000
+    assert len(history.of_run(any_store, run.id, "x")) == 25_000
     assert metrics.latest(any_store, run.id) == {"x": 24_999.0}
     with any_store.read() as reader:
         assert len(metrics.digest(reader, run.id)) == 64

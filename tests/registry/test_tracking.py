@@ -14,7 +14,7 @@ import pytest
 import roadworthy as rw
 from roadworthy.nouns.errors import Fault
 from roadworthy.nouns.run import Run
-from roadworthy.registry import artifacts, metrics, runs, tracked
+from roadworthy.registry import artifacts, history, metrics, runs, tracked
 from roadworthy.store import log
 from roadworthy.store.store import Store, open_store
 
@@ -52,7 +52,7 @@ def test_a_script_without_a_project_is_tracked(here: Path) -> None:
     store, run = newest(here)
     assert f"rw runs show {run.id[:12]}" in done.stderr
     assert (run.status, run.params, run.tags["by"], run.project) == ("finished", {"lr": 0.1}, "hand", "")
-    assert len(metrics.history(store, run.id, "loss")) == 500
+    assert len(history.of_run(store, run.id, "loss")) == 500
     assert artifacts.read(store, artifacts.get(store, run.id, "a/notes.txt")) == b"hello"
     assert run.environment.packages["msgspec"]
     assert run.code.archive
@@ -174,7 +174,7 @@ def test_a_forked_worker_logs_to_the_same_run_and_does_not_end_it(here: Path) ->
     assert len(runs.listing(store)) == 1
     with store.read() as reader:
         assert [e.kind for e in log.search(reader, kind="run")] == ["run.finished", "run.started"]
-    assert [p.step for p in metrics.history(store, run.id, "w")] == [0, 1, 2, 9, 10]
+    assert [p.step for p in history.of_run(store, run.id, "w")] == [0, 1, 2, 9, 10]
 
 
 def test_threads_share_the_run(here: Path) -> None:
@@ -184,7 +184,7 @@ def test_threads_share_the_run(here: Path) -> None:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda n: rw.log_metric("t", n, n), range(400)))
     with open_store(here / ".roadworthy") as store:
-        assert [p.step for p in metrics.history(store, run.id, "t")] == list(range(400))
+        assert [p.step for p in history.of_run(store, run.id, "t")] == list(range(400))
 
 
 def test_numpy_and_other_values_become_plain(here: Path) -> None:
@@ -269,7 +269,7 @@ def test_inside_a_step_lines_go_to_its_folder_and_can_be_replayed(
     found = runs.get(store, run.id)
     assert (found.params, found.tags["t"], found.tags["name"]) == ({"k": [1]}, "v", "ignored")
     assert metrics.latest(store, run.id)["auc"] == 0.7
-    assert [p.step for p in metrics.history(store, run.id, "auc")] == [2]
+    assert [p.step for p in history.of_run(store, run.id, "auc")] == [2]
     assert [a.path for a in artifacts.listing(store, run.id)] == ["d/file.txt"]
 
 

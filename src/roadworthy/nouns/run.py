@@ -6,7 +6,7 @@ import msgspec
 
 from roadworthy.nouns.step import StepRun
 
-RunStatus = Literal["running", "finished", "failed", "killed"]
+RunStatus = Literal["running", "scheduled", "finished", "failed", "killed"]
 
 
 class CodeVersion(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,48 +1,60 @@
 """Metrics: points of a run, appended at a high rate; the event that ends the run carries their digest.
 
-This file owns the tables `metric_points` and `metrics` (one row per metric: how many points, and the newest).
+In: points by key. Out: the latest value of each metric; the whole history is read by registry/history.py. This file
+owns the tables `metrics` (one row per metric: how many points, and the latest) and `metric_chunks`.
+
+The latest is the point of the highest step; of those, of the last moment; of those, of the highest value. Equal points
+are one: a client that tries again doubles nothing.
 """
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blake3 import blake3
 
 from roadworthy.nouns.errors import invalid, not_found
 from roadworthy.nouns.run import MetricPoint
-from roadworthy.store.sql import Reader, Transaction
+from roadworthy.registry import chunks, labels, run_rows
+from roadworthy.registry.chunks import Point
+from roadworthy.registry.run_rows import Row
+from roadworthy.store.sql import Dialect, Reader, Transaction
 from roadworthy.store.store import Store
 
 NAME_LENGTH_MAX = 250
 STEP_MAX = 2**63 - 1
-DIGEST_PAGE = 10_000
+KEYS_ASKED_ONE_BY_ONE_MAX = 32
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
-# The run's row serialises writers of one run, so that no two points get one number.
-_HOLD_RUN = {
-    "sqlite": "SELECT id FROM runs WHERE id = :run",
-    "postgresql": "SELECT id FROM runs WHERE id = :run FOR UPDATE",
-}
-_HEAD = "SELECT points, step, at, value FROM metrics WHERE run = :run AND key = :key"
+_HEAD = "SELECT key, points, loose, at_ms, step, value FROM metrics WHERE run = :run AND key = :key"
+_HEADS = "SELECT key, points, loose, at_ms, step, value FROM metrics WHERE run = :run"
 _PUT_HEAD = """
-INSERT INTO metrics (run, key, points, step, at, value) VALUES (:run, :key, :points, :step, :at, :value)
+INSERT INTO metrics (run, key, group_id, value, step, at_ms, points, loose)
+VALUES (:run, :key, :group_id, :value, :step, :at_ms, :points, :loose)
 ON CONFLICT (run, key) DO UPDATE
-SET points = excluded.points, step = excluded.step, at = excluded.at, value = excluded.value
+SET value = excluded.value, step = excluded.step, at_ms = excluded.at_ms, points = excluded.points,
+    loose = excluded.loose
 """
-_INSERT = """
-INSERT INTO metric_points (run, key, step, seq, at, value) VALUES (:run, :key, :step, :seq, :at, :value)
+_INSERT_CHUNK = """
+INSERT INTO metric_chunks (run, key, level, seq, points, first_ms, last_ms, data)
+VALUES (:run, :key, :level, :seq, :points, :first_ms, :last_ms, :data)
 """
+_OF_LEVEL = "SELECT seq, data FROM metric_chunks WHERE run = :run AND key = :key AND level = :level ORDER BY seq"
+_DELETE_LEVEL = "DELETE FROM metric_chunks WHERE run = :run AND key = :key AND level = :level"
 _LATEST = "SELECT key, value FROM metrics WHERE run = :run ORDER BY key"
-_HISTORY = """
-SELECT key, value, step, at FROM metric_points WHERE run = :run AND key = :key ORDER BY step, seq LIMIT :limit
+_LATEST_OF_MANY: dict[Dialect, str] = {
+    "sqlite": """
+SELECT run, key, value, step, at_ms FROM metrics WHERE run IN (SELECT value FROM json_each(:runs))
+""",
+    "postgresql": "SELECT run, key, value, step, at_ms FROM metrics WHERE run = ANY(:runs) ORDER BY run, key",
+}
+_CHUNKS = """
+SELECT key, level, seq, points, data FROM metric_chunks WHERE run = :run ORDER BY key, level, seq
 """
-_KEYS = "SELECT key FROM metrics WHERE run = :run ORDER BY key"
-_PAGE = """
-SELECT seq, step, at, value FROM metric_points WHERE run = :run AND key = :key AND seq >= :start
-ORDER BY seq LIMIT :limit
-"""
+_SET_GROUP = "UPDATE metrics SET group_id = :group_id WHERE run = :run"
+
+Latest = list[tuple[str, float, int, int]]  # key, value, step, at_ms
 
 
 def log(store: Store, run_id: str, points: Sequence[MetricPoint]) -> None:
@@ -51,45 +63,94 @@ def log(store: Store, run_id: str, points: Sequence[MetricPoint]) -> None:
     Raises:
         Fault: not found for an unknown run, invalid for a name or step that cannot be kept.
     """
-    by_key: dict[str, list[MetricPoint]] = {}
+    now_ms = round(store.clock.now() * 1000)
+    by_key: dict[str, list[Point]] = {}
     for point in points:
-        by_key.setdefault(check_name(point.key), []).append(point)
         if not -STEP_MAX <= point.step <= STEP_MAX:
             raise invalid("a step is a whole number of 64 bits", where=point.key)
-    now = store.clock.now()
+        at_ms = round(point.at * 1000) if point.at else now_ms
+        by_key.setdefault(check_name(point.key), []).append((at_ms, point.step, float(point.value)))
     with store.append() as tx:
-        if tx.row(_HOLD_RUN[tx.dialect], run=run_id) is None:
+        run = run_rows.hold(tx, run_id)
+        if run is None:
             raise not_found("no such run", where=run_id)
-        for key, its_points in by_key.items():
-            _append(tx, run_id, key, its_points, now)
+        append(tx, run, by_key)
+
+
+def append(tx: Transaction, run: Row, by_key: Mapping[str, Sequence[Point]]) -> None:
+    """Append points to a run that the caller holds (`run_rows.hold`)."""
+    heads = _heads(tx, run.seq, by_key)
+    rows: list[dict[str, Any]] = []
+    new: list[dict[str, Any]] = []
+    full: list[tuple[str, int]] = []
+    for key, points in by_key.items():
+        chunk = chunks.pack(points)
+        latest = points[0] if len(points) == 1 else chunks.newest(points)
+        head = heads.get(key)
+        seq = loose = 0
+        if head is not None:
+            seq, loose, at_ms, step, value = head
+            before = (at_ms, step, math.nan if value is None else value)
+            if chunks.rank(before) >= chunks.rank(latest):
+                latest = before
+        if chunk.level < chunks.LAST_LEVEL:
+            # The digits of a number to the base of 64: how many there are of each level. A level that is full carries.
+            loose += chunks.MERGED**chunk.level
+            if chunk.level == 0 and loose % chunks.MERGED == 0:
+                full.append((key, 0))
+            if loose >= chunks.MERGED**chunks.LAST_LEVEL:
+                full.append((key, 1))
+                loose %= chunks.MERGED
+        new.append(
+            {
+                "run": run.seq, "key": key, "level": chunk.level, "seq": seq, "points": chunk.points,
+                "first_ms": chunk.first_ms, "last_ms": chunk.last_ms, "data": chunk.data,
+            }
+        )  # fmt: skip
+        rows.append(
+            {
+                "run": run.seq, "key": key, "group_id": run.group_id, "step": latest[1], "at_ms": latest[0],
+                "value": None if math.isnan(latest[2]) else latest[2], "points": seq + chunk.points, "loose": loose,
+            }
+        )  # fmt: skip
+    tx.execute_many(_INSERT_CHUNK, new)
+    tx.execute_many(_PUT_HEAD, rows)
+    for key, level in full:
+        _merge(tx, run.seq, key, level)
 
 
 def latest(store: Store, run_id: str) -> dict[str, float]:
-    """The newest value of each metric: that of the highest step, and of those the last one logged."""
+    """The latest value of each metric."""
     with store.read() as reader:
-        return {str(key): _value(value) for key, value in reader.rows(_LATEST, run=run_id)}
+        run = run_rows.find(reader, run_id)
+        rows = [] if run is None else reader.rows(_LATEST, run=run.seq)
+    return {str(key): _value(value) for key, value in rows}
 
 
-def history(store: Store, run_id: str, key: str, *, limit: int = 1_000_000) -> list[MetricPoint]:
-    """The points of one metric by step, at most `limit`."""
-    with store.read() as reader:
-        return [
-            MetricPoint(key=str(k), value=_value(value), step=int(step), at=float(at))
-            for k, value, step, at in reader.rows(_HISTORY, run=run_id, key=key, limit=limit)
-        ]
+def of_runs(reader: Reader, runs: Sequence[int]) -> dict[int, Latest]:
+    """The latest points of several runs, each by key, in one statement."""
+    found: dict[int, Latest] = {run: [] for run in runs}
+    for run, key, value, step, at_ms in reader.rows(_LATEST_OF_MANY[reader.dialect], runs=labels.listed(reader, runs)):
+        found[run].append((key, math.nan if value is None else value, step, at_ms))
+    return found
 
 
 def digest(reader: Reader, run_id: str) -> str:
-    """BLAKE3 over all points of a run, in the order of names and logging; empty when it has none."""
-    keys = [str(row[0]) for row in reader.rows(_KEYS, run=run_id)]
-    hasher = blake3()
-    for key in keys:
-        start = 0
-        while rows := reader.rows(_PAGE, run=run_id, key=key, start=start, limit=DIGEST_PAGE):
-            for seq, step, at, value in rows:
-                hasher.update(f"{key}\n{seq} {step} {float(at)!r} {_value(value)!r}\n".encode())
-            start = int(rows[-1][0]) + 1
-    return hasher.hexdigest() if keys else ""
+    """BLAKE3 over all chunks of a run, by name; empty when it has none."""
+    run = run_rows.find(reader, run_id)
+    if run is None:
+        return ""
+    hasher, some = blake3(), False
+    for key, level, seq, points, data in reader.rows(_CHUNKS, run=run.seq):
+        hasher.update(f"{key}\n{level} {seq} {points}\n".encode())
+        hasher.update(bytes(data))
+        some = True
+    return hasher.hexdigest() if some else ""
+
+
+def move(tx: Transaction, run: Row) -> None:
+    """The run is in another group now."""
+    tx.execute(_SET_GROUP, run=run.seq, group_id=run.group_id)
 
 
 def check_name(name: str) -> str:
@@ -103,20 +164,23 @@ def check_name(name: str) -> str:
     return name
 
 
-def _append(tx: Transaction, run_id: str, key: str, points: list[MetricPoint], now: float) -> None:
-    row = tx.row(_HEAD, run=run_id, key=key)
-    count, newest = (int(row[0]), (int(row[1]), float(row[2]), row[3])) if row else (0, None)
-    rows: list[dict[str, Any]] = []
-    for seq, point in enumerate(points, start=count):
-        at, value = point.at or now, None if math.isnan(point.value) else float(point.value)
-        rows.append({"run": run_id, "key": key, "step": point.step, "seq": seq, "at": at, "value": value})
-        if newest is None or point.step >= newest[0]:
-            newest = (point.step, at, value)
-    assert newest is not None
-    tx.execute_many(_INSERT, rows)
+def _heads(tx: Transaction, run: int, keys: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    if len(keys) > KEYS_ASKED_ONE_BY_ONE_MAX:
+        rows = tx.rows(_HEADS, run=run)
+    else:
+        rows = [row for key in keys if (row := tx.row(_HEAD, run=run, key=key)) is not None]
+    return {row[0]: row[1:] for row in rows}
+
+
+def _merge(tx: Transaction, run: int, key: str, level: int) -> None:
+    """Make one chunk of the next level of all chunks of this one."""
+    rows = tx.rows(_OF_LEVEL, run=run, key=key, level=level)
+    chunk = chunks.pack([point for _, data in rows for point in chunks.unpack(bytes(data))])
+    tx.execute(_DELETE_LEVEL, run=run, key=key, level=level)
     tx.execute(
-        _PUT_HEAD, run=run_id, key=key, points=count + len(points), step=newest[0], at=newest[1], value=newest[2]
-    )
+        _INSERT_CHUNK, run=run, key=key, level=level + 1, seq=rows[0][0], points=chunk.points,
+        first_ms=chunk.first_ms, last_ms=chunk.last_ms, data=chunk.data,
+    )  # fmt: skip
 
 
 def _value(stored: float | None) -> float:

@@ -1,21 +1,23 @@
 """Runs: written as they happen, read back whole.
 
-In: what the runner (pipelines) and tracking report. Out: `Run` records, with a run whose process is gone shown as
-`killed`. This file owns the tables `runs` and `step_runs`.
+In: what the runner (pipelines) and tracking report, and clients of the server. Out: `Run` records, with a run whose
+process is gone shown as `killed`. This file owns the tables `runs` and `step_runs`; what a run has in parameters and
+tags is in registry/labels.py, its metrics in registry/metrics.py.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from roadworthy.nouns.errors import conflict, invalid, not_found
 from roadworthy.nouns.event import Event
-from roadworthy.nouns.run import Run, RunStatus
+from roadworthy.nouns.run import CodeVersion, Environment, Run, RunStatus
 from roadworthy.nouns.step import StepRun
-from roadworthy.registry import metrics, process
-from roadworthy.store.sql import Reader
+from roadworthy.registry import groups, labels, metrics, process, run_rows
+from roadworthy.registry.run_rows import Row
+from roadworthy.store.sql import Reader, Transaction
 from roadworthy.store.store import Change, Store
 
 # The tag that says which process does the run.
@@ -23,41 +25,66 @@ PROCESS_TAG = "roadworthy.process"
 KILLED = "its process ended without saying so"
 LATEST = "latest"
 CANDIDATES_SHOWN = 5
+ENDED = ("finished", "failed", "killed")
 
 _INSERT = """
-INSERT INTO runs (id, project, run_group, status, started_at, seq, record)
-VALUES (:id, :project, :run_group, :status, :started_at, (SELECT COALESCE(MAX(seq), 0) + 1 FROM runs), :record)
+INSERT INTO runs (seq, id, group_id, project, run_group, name, actor, status, stage, start_ms, end_ms, deleted_ms,
+                  location, record)
+VALUES (:seq, :id, :group_id, :project, :run_group, :name, :actor, :status, 'active', :start_ms, :end_ms, NULL,
+        :location, :record)
 """
 _UPDATE = """
-UPDATE runs SET project = :project, run_group = :run_group, status = :status, started_at = :started_at,
-record = :record WHERE id = :id
+UPDATE runs SET group_id = :group_id, project = :project, run_group = :run_group, name = :name, actor = :actor,
+status = :status, start_ms = :start_ms, end_ms = :end_ms, record = :record WHERE seq = :seq
 """
-_READ = "SELECT record FROM runs WHERE id = :id"
+_UPDATE_SHORT = "UPDATE runs SET status = :status, end_ms = :end_ms, name = :name WHERE seq = :seq"
+_SET_STAGE = "UPDATE runs SET stage = :stage, deleted_ms = :deleted_ms WHERE seq = :seq"
+_WHOLE = f"{run_rows.COLUMNS}, run_group, record"
+_READ = f"SELECT {_WHOLE} FROM runs WHERE id = :id"
 # SQLite's writers hold the whole file; PostgreSQL's must hold the row that they read and then write.
 _READ_TO_WRITE = {"sqlite": _READ, "postgresql": f"{_READ} FOR UPDATE"}
 _LATEST = """
-SELECT id FROM runs WHERE (CAST(:project AS TEXT) = '' OR project = :project) ORDER BY seq DESC, id DESC LIMIT 1
+SELECT id FROM runs WHERE (CAST(:project AS TEXT) = '' OR project = :project) AND stage = 'active'
+ORDER BY seq DESC LIMIT 1
 """
 # Ids are hex digits, so `prefix + g` comes after every id that begins with the prefix, in any collation.
 _BY_PREFIX = """
-SELECT id, record FROM runs
+SELECT id FROM runs
 WHERE id >= :low AND id < :high AND (CAST(:project AS TEXT) = '' OR project = :project)
 ORDER BY seq DESC LIMIT :limit
 """
 # A run shown as killed is still `running` in its row, so both are read when either is asked for.
-_LISTING = """
-SELECT record FROM runs
+_LISTING = f"""
+SELECT {_WHOLE} FROM runs
 WHERE (CAST(:project AS TEXT) = '' OR project = :project)
 AND (CAST(:run_group AS TEXT) = '' OR run_group = :run_group)
 AND (CAST(:status AS TEXT) = '' OR status = :status
      OR (status = 'running' AND CAST(:status AS TEXT) = 'killed'))
-ORDER BY seq DESC, id DESC LIMIT :limit OFFSET :skip
+AND stage = 'active'
+ORDER BY seq DESC LIMIT :limit OFFSET :skip
 """
 _PUT_STEP = """
 INSERT INTO step_runs (run, step, place, record) VALUES (:run, :step, :place, :record)
 ON CONFLICT (run, step) DO UPDATE SET place = excluded.place, record = excluded.record
 """
 _STEPS = "SELECT record FROM step_runs WHERE run = :run ORDER BY place, step"
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What of a run is in no column."""
+
+    params: dict[str, Any] = msgspec.field(default_factory=dict)
+    snapshots: dict[str, str] = msgspec.field(default_factory=dict)
+    seed: int = 0
+    code: CodeVersion = CodeVersion()
+    environment: Environment = Environment()
+    command: str = ""
+    error: str | None = None
+    reproduces: str | None = None
+
+
+_NOTHING = _Record()
+_decoder = msgspec.json.Decoder(_Record)
 
 
 def start(store: Store, run: Run) -> Run:
@@ -75,17 +102,33 @@ def start(store: Store, run: Run) -> Run:
         run,
         id=run.id or store.ids.new(),
         status="running",
-        started_at=run.started_at or store.clock.now(),
+        started_at=round(run.started_at or store.clock.now(), 3),
         actor=run.actor or store.actor,
         tags=tags,
         steps=(),
     )
     detail = {"snapshots": run.snapshots, "code": run.code.digest, "lock": run.environment.lock, "seed": run.seed}
     with store.change(Event(kind="run.started", subject=run.id, project=run.project, detail=detail)) as tx:
-        if tx.row(_READ, id=run.id) is not None:
+        if run_rows.find(tx, run.id) is not None:
             raise conflict("a run with this id exists already", where=run.id)
-        tx.execute(_INSERT, **_columns(run))
+        group_id = groups.of_run(tx, run.project, run.group, round(run.started_at * 1000))
+        row = _row(run, groups.next_number(tx, "runs"), group_id)
+        _insert(tx, row, run_group=run.group, record=_text(_record(run)))
+        labels.put(tx, "params", row, labels.written(run.params))
+        labels.put(tx, "tags", row, [(key, labels.text(value)) for key, value in run.tags.items()])
     return run
+
+
+def begin(store: Store, row: Row, tags: Mapping[str, str]) -> Row:
+    """Record that a client has begun a run in a group; `row` with its number, and the store's id unless it has one."""
+    row = row._replace(id=row.id or store.ids.new())
+    with store.change(
+        Event(kind="run.started", subject=row.id, project=row.project, detail={"group": row.group_id})
+    ) as tx:
+        row = row._replace(seq=groups.next_number(tx, "runs"))
+        _insert(tx, row, run_group="", record="{}")
+        labels.put(tx, "tags", row, tags.items())
+    return row
 
 
 def settle_step(store: Store, run_id: str, place: int, step_run: StepRun) -> None:
@@ -99,8 +142,8 @@ def settle_steps(store: Store, run_id: str, settled: Sequence[tuple[int, StepRun
         s.step: {"status": s.status, "key": s.key, "output": s.output.digest if s.output else None} for _, s in settled
     }
     with store.change(Event(kind="run.steps_settled", subject=run_id, detail=detail)) as tx:
-        run = _require(tx, run_id)
-        tx.event = msgspec.structs.replace(tx.event, project=run.project)
+        row, _, _ = _require(tx, run_id)
+        tx.event = msgspec.structs.replace(tx.event, project=row.project)
         tx.execute_many(
             _PUT_STEP, [{"run": run_id, "step": s.step, "place": place, "record": _text(s)} for place, s in settled]
         )
@@ -112,23 +155,53 @@ def finish(store: Store, run_id: str, status: RunStatus, *, error: str | None = 
     Args:
         status: `finished`, `failed` or `killed`.
     """
-    if status == "running":
+    if status not in ENDED:
         raise invalid("a run ends as finished, failed or killed", where=run_id)
     with store.change(Event(kind=f"run.{status}", subject=run_id)) as tx:
-        run = msgspec.structs.replace(_require(tx, run_id), status=status, ended_at=store.clock.now(), error=error)
-        tx.execute(_UPDATE, **_columns(run))
-        tx.event = msgspec.structs.replace(tx.event, project=run.project)
+        row, run_group, record = _require(tx, run_id)
+        row = row._replace(status=status, end_ms=round(store.clock.now() * 1000))
+        record = msgspec.structs.replace(record, error=error)
+        _update(tx, row, run_group, record)
+        tx.event = msgspec.structs.replace(tx.event, project=row.project)
         tx.note(metrics=metrics.digest(tx, run_id), error=_kind_of(error))
-        return msgspec.structs.replace(run, steps=_steps(tx, run_id))
+        return msgspec.structs.replace(_seen(tx, [(row, run_group, record)])[0], steps=_steps(tx, run_id))
+
+
+def conclude(store: Store, row: Row) -> None:
+    """Write a client's change of its run's status, end or name; a run that ends has its points' digest in the event."""
+    ended = row.status in ENDED
+    with store.change(
+        Event(kind=f"run.{row.status}" if ended else "run.updated", subject=row.id, project=row.project)
+    ) as tx:
+        tx.execute(_UPDATE_SHORT, seq=row.seq, status=row.status, end_ms=row.end_ms, name=row.name)
+        if ended:
+            tx.note(metrics=metrics.digest(tx, row.id))
+
+
+def set_stage(store: Store, row: Row, stage: str) -> None:
+    """Delete a run (`deleted`) or restore it (`active`); for good only `rw gc` deletes."""
+    kind = "run.deleted" if stage == "deleted" else "run.restored"
+    with store.change(Event(kind=kind, subject=row.id, project=row.project)) as tx:
+        deleted_ms = round(store.clock.now() * 1000) if stage == "deleted" else None
+        tx.execute(_SET_STAGE, seq=row.seq, stage=stage, deleted_ms=deleted_ms)
 
 
 def update(store: Store, run: Run) -> Run:
     """Write a run's record anew (its steps are written by `settle_step` alone)."""
     with store.change(Event(kind="run.updated", subject=run.id, project=run.project)) as tx:
-        before = _require(tx, run.id)
+        found = _require(tx, run.id)
+        before = _seen(tx, [found])[0]
         names = run.__struct_fields__
         tx.note(fields=[f for f in names if f != "steps" and getattr(run, f) != getattr(before, f)])
-        tx.execute(_UPDATE, **_columns(run))
+        group_id = found[0].group_id
+        if (run.project, run.group) != (before.project, before.group):
+            group_id = groups.of_run(tx, run.project, run.group, round(run.started_at * 1000))
+        row = _row(run, found[0].seq, group_id)
+        _update(tx, row, run.group, _record(run))
+        labels.replace(tx, "params", row, labels.written(run.params))
+        labels.replace(tx, "tags", row, [(key, labels.text(value)) for key, value in run.tags.items()])
+        if group_id != found[0].group_id:
+            metrics.move(tx, row)
     return run
 
 
@@ -137,12 +210,15 @@ def amend(
 ) -> Run:
     """Add parameters and tags to what a run has; equal names are replaced, writers at the same time lose nothing."""
     with store.change(Event(kind="run.updated", subject=run_id)) as tx:
-        run = _require(tx, run_id)
-        run = msgspec.structs.replace(run, params={**run.params, **(params or {})}, tags={**run.tags, **(tags or {})})
-        tx.event = msgspec.structs.replace(tx.event, project=run.project)
+        row, run_group, record = _require(tx, run_id)
+        tx.event = msgspec.structs.replace(tx.event, project=row.project)
         tx.note(params=sorted(params or {}), tags=sorted(tags or {}))
-        tx.execute(_UPDATE, **_columns(run))
-    return run
+        if params:
+            record = msgspec.structs.replace(record, params={**record.params, **params})
+            _update(tx, row, run_group, record)
+            labels.put(tx, "params", row, labels.written(params))
+        labels.put(tx, "tags", row, [(key, labels.text(value)) for key, value in (tags or {}).items()])
+        return _seen(tx, [(row, run_group, record)])[0]
 
 
 def get(store: Store, ref: str, project: str = "") -> Run:
@@ -183,7 +259,7 @@ def listing(
     with store.read() as reader:
         while len(found) < limit:
             rows = reader.rows(_LISTING, project=project, run_group=group, status=status, limit=limit, skip=skip)
-            seen = [_seen(msgspec.json.decode(row[0], type=Run)) for row in rows]
+            seen = _seen(reader, [_split(row) for row in rows])
             found += [run for run in seen if not status or run.status == status]
             skip += limit
             if len(rows) < limit:
@@ -194,26 +270,47 @@ def listing(
     return found
 
 
+_Found = tuple[Row, str, _Record]
+
+
 def _whole(reader: Reader, run_id: str) -> Run:
     row = reader.row(_READ, id=run_id)
     assert row is not None
-    run: Run = msgspec.json.decode(row[0], type=Run)
-    return _seen(msgspec.structs.replace(run, steps=_steps(reader, run_id)))
+    return msgspec.structs.replace(_seen(reader, [_split(row)])[0], steps=_steps(reader, run_id))
 
 
-def _seen(run: Run) -> Run:
-    """The run as it is: one that says it is running, but whose process is gone, was killed."""
-    if run.status == "running" and process.is_gone(run.tags.get(PROCESS_TAG, "")):
-        return msgspec.structs.replace(run, status="killed", error=run.error or KILLED)
-    return run
+def _seen(reader: Reader, found: Sequence[_Found]) -> list[Run]:
+    """Runs as they are: one that says it is running, but whose process is gone, was killed."""
+    numbers = [row.seq for row, _, _ in found]
+    params, tags = (labels.of_runs(reader, kind, numbers) for kind in ("params", "tags"))
+    return [
+        _run(row, run_group, record, dict(params[row.seq]), dict(tags[row.seq])) for row, run_group, record in found
+    ]
 
 
-def _require(tx: Change, run_id: str) -> Run:
+def _run(row: Row, run_group: str, record: _Record, params: dict[str, Any], tags: dict[str, str]) -> Run:
+    status, error = row.status, record.error
+    if status == "running" and process.is_gone(tags.get(PROCESS_TAG, "")):
+        status, error = "killed", error or KILLED
+    return Run(
+        id=row.id, project=row.project, group=run_group, name=row.name, status=status,  # type: ignore[arg-type]
+        started_at=row.start_ms / 1000, ended_at=None if row.end_ms is None else row.end_ms / 1000,
+        params={**params, **record.params}, snapshots=record.snapshots, seed=record.seed, code=record.code,
+        environment=record.environment, tags=tags, command=record.command, actor=row.actor, error=error,
+        reproduces=record.reproduces,
+    )  # fmt: skip
+
+
+def _require(tx: Change, run_id: str) -> _Found:
     row = tx.row(_READ_TO_WRITE[tx.dialect], id=run_id)
     if row is None:
         raise not_found("no such run", where=run_id)
-    run: Run = msgspec.json.decode(row[0], type=Run)
-    return run
+    return _split(row)
+
+
+def _split(row: tuple[Any, ...]) -> _Found:
+    text = row[-1]
+    return Row(*row[:-2]), str(row[-2]), _NOTHING if text == "{}" else _decoder.decode(text)
 
 
 def _steps(reader: Reader, run_id: str) -> tuple[StepRun, ...]:
@@ -221,18 +318,32 @@ def _steps(reader: Reader, run_id: str) -> tuple[StepRun, ...]:
     return tuple(msgspec.json.decode(row[0], type=StepRun) for row in rows)
 
 
-def _columns(run: Run) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "project": run.project,
-        "run_group": run.group,
-        "status": run.status,
-        "started_at": run.started_at,
-        "record": _text(msgspec.structs.replace(run, steps=())),
-    }
+def _row(run: Run, seq: int, group_id: int) -> Row:
+    end_ms = None if run.ended_at is None else round(run.ended_at * 1000)
+    return Row(
+        seq, run.id, group_id, run.project, run.name, run.actor, run.status, "active", round(run.started_at * 1000),
+        end_ms, "",
+    )  # fmt: skip
 
 
-def _text(record: Run | StepRun) -> str:
+def _record(run: Run) -> _Record:
+    return _Record(**{name: getattr(run, name) for name in _Record.__struct_fields__})
+
+
+def _insert(tx: Transaction, row: Row, *, run_group: str, record: str) -> None:
+    columns = row._asdict()
+    del columns["stage"]
+    tx.execute(_INSERT, **columns, run_group=run_group, record=record)
+
+
+def _update(tx: Transaction, row: Row, run_group: str, record: _Record) -> None:
+    tx.execute(
+        _UPDATE, seq=row.seq, group_id=row.group_id, project=row.project, run_group=run_group, name=row.name,
+        actor=row.actor, status=row.status, start_ms=row.start_ms, end_ms=row.end_ms, record=_text(record),
+    )  # fmt: skip
+
+
+def _text(record: _Record | StepRun) -> str:
     # Parameters may be of any type; what JSON does not know is kept as text.
     return msgspec.json.encode(record, enc_hook=str).decode()
 

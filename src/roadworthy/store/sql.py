@@ -5,6 +5,7 @@ They go straight to the drivers (sqlite3, psycopg 3): a toolkit between would co
 take altogether (docs/decisions.md has the measurement).
 """
 
+import importlib
 import re
 import sqlite3
 import threading
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from roadworthy.nouns.errors import Fault, conflict, invalid, unavailable
 from roadworthy.store.readers import Readers
@@ -28,6 +29,7 @@ PAGE = 1_000
 _READ: dict[Dialect, str] = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"}
 # Any fixed number: the advisory lock under which PostgreSQL migrations run.
 MIGRATION_LOCK = 0x726F6164
+MIGRATIONS = "roadworthy.store.migrations"
 
 
 class Cursor(Protocol):
@@ -144,7 +146,7 @@ class Database:
         with self._lock:
             scripts = _migrations()
             current = self._version()
-            newest = scripts[-1][0]
+            newest = scripts[-1].version
             if current > newest:
                 raise conflict(
                     f"the store has schema {current}, this Roadworthy knows up to {newest}",
@@ -236,7 +238,7 @@ class Database:
             row = reader.row("SELECT MAX(version) FROM schema_version")
         return int(row[0]) if row and row[0] is not None else 0
 
-    def _apply(self, scripts: list[tuple[int, str]]) -> None:
+    def _apply(self, scripts: list["_Migration"]) -> None:
         with self.write() as tx:
             if self.dialect == "postgresql":
                 tx.execute("SELECT pg_advisory_xact_lock(:lock)", lock=MIGRATION_LOCK)
@@ -246,10 +248,12 @@ class Database:
             # Asked again under the lock: another process may have been here first.
             row = tx.row("SELECT COALESCE(MAX(version), 0) FROM schema_version")
             current = int(row[0]) if row else 0
-            for version, script in scripts:
+            for version, script, step in scripts:
                 if version > current:
                     for statement in statements(script):
                         tx.execute(_spoken(statement, self.dialect))
+                    if step:
+                        importlib.import_module(f"{MIGRATIONS}.{step}").migrate(tx)
                     tx.execute(
                         "INSERT INTO schema_version (version, at) VALUES (:version, :at)",
                         version=version,
@@ -268,10 +272,21 @@ def _spoken(statement: str, dialect: Dialect) -> str:
     return statement if dialect == "sqlite" else statement.replace(" WITHOUT ROWID", "")
 
 
-def _migrations() -> list[tuple[int, str]]:
-    folder = resources.files("roadworthy.store") / "migrations"
-    found = [(int(file.name[:4]), file.read_text("utf-8")) for file in folder.iterdir() if file.name.endswith(".sql")]
-    return sorted(found)
+class _Migration(NamedTuple):
+    """A script, and the module beside it whose `migrate(tx)` does what no SQL can, if there is one."""
+
+    version: int
+    script: str
+    step: str
+
+
+def _migrations() -> list[_Migration]:
+    files = {file.name: file for file in resources.files(MIGRATIONS).iterdir()}
+    return [
+        _Migration(int(name[:4]), files[name].read_text("utf-8"), name[:-4] if f"{name[:-4]}.py" in files else "")
+        for name in sorted(files)
+        if name.endswith(".sql")
+    ]
 
 
 def _connect(url: str, dialect: Dialect) -> Any:

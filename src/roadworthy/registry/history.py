@@ -1,0 +1,107 @@
+"""History: the points of one metric in order, page by page, sampled, or of several runs at once.
+
+In: a run, a metric's name, and where to go on. Out: points as `(at_ms, step, value)`, equal ones once, in the order of
+moment, step and value. Called by the server, `rw runs` and whoever draws a curve.
+
+Chunks are packed in that order and mostly follow each other in time, so that a page reads those chunks alone that
+overlap it.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from roadworthy.nouns.run import MetricPoint
+from roadworthy.registry import chunks, run_rows
+from roadworthy.registry.chunks import Point
+from roadworthy.store.sql import Reader
+from roadworthy.store.store import Store
+
+POINTS_MAX = 1_000_000
+
+_SPANS = """
+SELECT first_ms, last_ms, level, seq, points FROM metric_chunks
+WHERE run = :run AND key = :key AND last_ms >= :since_ms ORDER BY first_ms, last_ms
+"""
+_DATA = """
+SELECT data FROM metric_chunks WHERE run = :run AND key = :key AND level = :level AND seq = :seq
+"""
+_ALL = "SELECT data FROM metric_chunks WHERE run = :run AND key = :key ORDER BY level, seq"
+EARLIEST_MS = -(2**63)
+
+
+def of_run(store: Store, run_id: str, key: str, *, limit: int = POINTS_MAX) -> list[MetricPoint]:
+    """The points of one metric by step, at most `limit`."""
+    with store.read() as reader:
+        run = run_rows.find(reader, run_id)
+        found = [] if run is None else whole(reader, run.seq, key)
+    found.sort(key=lambda point: (point[1], *chunks.place(point)))
+    return [MetricPoint(key=key, value=value, step=step, at=at_ms / 1000) for at_ms, step, value in found[:limit]]
+
+
+def whole(reader: Reader, run: int, key: str) -> list[Point]:
+    """All points of one metric."""
+    parts = [chunks.unpack(bytes(data)) for (data,) in reader.rows(_ALL, run=run, key=key)]
+    return once(parts[0] if len(parts) == 1 else chunks.order([point for part in parts for point in part]))
+
+
+def page(reader: Reader, run: int, key: str, *, after: Point | None, limit: int) -> list[Point]:
+    """The next points after one, at most `limit`."""
+    found: list[Point] = []
+    for part in _blocks(reader, run, key, EARLIEST_MS if after is None else after[0]):
+        points = once(part)
+        if after is not None and points and not _later(points[0], after):
+            points = points[bisect_right(points, chunks.place(after), key=chunks.place) :]
+        if found and points and _same(found[-1], points[0]):
+            points = points[1:]
+        found += points
+        if len(found) >= limit:
+            break
+    return found[:limit]
+
+
+def once(points: list[Point]) -> list[Point]:
+    """Ordered points without those equal to the one before."""
+    if all(a[1] != b[1] or a[0] != b[0] for a, b in pairwise(points)):
+        return points
+    return [point for before, point in pairwise([None, *points]) if point is not None and not _same(before, point)]
+
+
+def sample(points: Sequence[Point], count: int) -> list[Point]:
+    """At most `count` points by step, evenly from all of them, the first and the last among them."""
+    ordered = sorted(points, key=lambda point: (point[1], *chunks.place(point)))
+    total = len(ordered)
+    if total <= count:
+        return ordered
+    # As NTILE divides: the first buckets have one more; of each the first point, and the last of all.
+    size, more = divmod(total, count)
+    starts = [bucket * size + min(bucket, more) for bucket in range(count)]
+    found = [ordered[start] for start in starts]
+    found[-1] = ordered[-1]
+    return found
+
+
+def _blocks(reader: Reader, run: int, key: str, since_ms: int) -> Iterator[list[Point]]:
+    """Ordered points, a run of chunks that overlap in time together."""
+    spans = reader.rows(_SPANS, run=run, key=key, since_ms=since_ms)
+    start = 0
+    while start < len(spans):
+        end, last_ms = start + 1, spans[start][1]
+        while end < len(spans) and spans[end][0] <= last_ms:
+            last_ms = max(last_ms, spans[end][1])
+            end += 1
+        parts = [
+            chunks.unpack(bytes(row[0]))
+            for _, _, level, seq, _ in spans[start:end]
+            if (row := reader.row(_DATA, run=run, key=key, level=level, seq=seq)) is not None
+        ]
+        yield parts[0] if len(parts) == 1 else chunks.order([point for part in parts for point in part])
+        start = end
+
+
+def _later(point: Point, than: Point) -> bool:
+    return chunks.place(point) > chunks.place(than)
+
+
+def _same(a: Point | None, b: Point) -> bool:
+    return a is not None and a[0] == b[0] and a[1] == b[1] and (a[2] == b[2] or (a[2] != a[2] and b[2] != b[2]))

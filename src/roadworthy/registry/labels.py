@@ -1,0 +1,102 @@
+"""Labels: a run's parameters and tags as text, as they are shown, searched and sent over a wire.
+
+In: keys and values of one run. Out: them again, of one run or of a page of runs in one statement. This file owns the
+tables `run_params` and `run_tags`. The typed parameters of a run of ours are in its record as well.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from roadworthy.registry.run_rows import Row
+from roadworthy.store.sql import Dialect, Reader, Transaction
+
+KEY_LENGTH_MAX = 250
+
+_READ = {
+    "params": "SELECT key, value FROM run_params WHERE run = :run",
+    "tags": "SELECT key, value FROM run_tags WHERE run = :run",
+}
+_ONE_PARAM = "SELECT value FROM run_params WHERE run = :run AND key = :key"
+_ONE_TAG = "SELECT value FROM run_tags WHERE run = :run AND key = :key"
+_OF_MANY: dict[str, dict[Dialect, str]] = {
+    table: {
+        "sqlite": f"SELECT run, key, value FROM run_{table} WHERE run IN (SELECT value FROM json_each(:runs))",
+        "postgresql": f"SELECT run, key, value FROM run_{table} WHERE run = ANY(:runs) ORDER BY run, key",
+    }
+    for table in ("params", "tags")
+}
+_PUT = {
+    table: f"""
+INSERT INTO run_{table} (run, key, value, group_id) VALUES (:run, :key, :value, :group_id)
+ON CONFLICT (run, key) DO UPDATE SET value = excluded.value
+"""
+    for table in ("params", "tags")
+}
+_DELETE_TAG = "DELETE FROM run_tags WHERE run = :run AND key = :key"
+_CLEAR = {
+    "params": "DELETE FROM run_params WHERE run = :run",
+    "tags": "DELETE FROM run_tags WHERE run = :run",
+}
+
+Kind = Literal["params", "tags"]
+Pairs = list[tuple[str, str]]
+
+
+def of_run(reader: Reader, kind: Kind, run: int) -> dict[str, str]:
+    """All of one run, by key."""
+    return dict(sorted(reader.rows(_READ[kind], run=run)))  # type: ignore[arg-type]
+
+
+def of_runs(reader: Reader, kind: Kind, runs: Sequence[int]) -> dict[int, Pairs]:
+    """All of several runs, each by key, in one statement."""
+    found: dict[int, Pairs] = {run: [] for run in runs}
+    for run, key, value in reader.rows(_OF_MANY[kind][reader.dialect], runs=listed(reader, runs)):
+        found[run].append((key, value))
+    return found
+
+
+def param(reader: Reader, run: int, key: str) -> str | None:
+    """One parameter."""
+    row = reader.row(_ONE_PARAM, run=run, key=key)
+    return None if row is None else str(row[0])
+
+
+def tag(reader: Reader, run: int, key: str) -> str | None:
+    """One tag."""
+    row = reader.row(_ONE_TAG, run=run, key=key)
+    return None if row is None else str(row[0])
+
+
+def put(tx: Transaction, kind: Kind, run: Row, pairs: Iterable[tuple[str, str]]) -> None:
+    """Add to what the run has; equal keys are replaced."""
+    seq, group_id = run.seq, run.group_id
+    tx.execute_many(_PUT[kind], [{"run": seq, "key": k, "value": v, "group_id": group_id} for k, v in pairs])
+
+
+def replace(tx: Transaction, kind: Kind, run: Row, pairs: Iterable[tuple[str, str]]) -> None:
+    """Let the run have these and no others."""
+    tx.execute(_CLEAR[kind], run=run.seq)
+    put(tx, kind, run, pairs)
+
+
+def delete_tag(tx: Transaction, run: Row, key: str) -> bool:
+    """Take a tag away; whether it was there."""
+    return tx.execute(_DELETE_TAG, run=run.seq, key=key) > 0
+
+
+def written(values: Mapping[str, Any]) -> Pairs:
+    """Values of any type as text, those whose keys can be searched for; the rest is in the run's record alone."""
+    return [(key, text(value)) for key, value in values.items() if 0 < len(key) <= KEY_LENGTH_MAX and "\x00" not in key]
+
+
+def text(value: Any) -> str:
+    """A value as it is searched for; PostgreSQL keeps no null characters in text."""
+    if isinstance(value, dict | list | tuple):
+        value = json.dumps(value, ensure_ascii=False, default=str)
+    return str(value).replace("\x00", "\ufffd")
+
+
+def listed(reader: Reader, numbers: Sequence[int]) -> Any:
+    """Numbers as the parameter of a statement that looks for any of them."""
+    return json.dumps(list(numbers)) if reader.dialect == "sqlite" else list(numbers)

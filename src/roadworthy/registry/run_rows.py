@@ -1,0 +1,55 @@
+"""Rows of runs: what its columns say of a run, for those who need no more.
+
+In: a run's id. Out: a `Row`. Called by all of registry/ and by the server's hot paths; registry/runs.py writes them.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from roadworthy.store.sql import Reader, Transaction
+
+COLUMNS = "seq, id, group_id, project, name, actor, status, stage, start_ms, end_ms, location"
+_FIND = f"SELECT {COLUMNS} FROM runs WHERE id = :id"
+# PostgreSQL's writers of one run take turns; SQLite's hold the whole file anyway.
+_HOLD = {"sqlite": _FIND, "postgresql": f"{_FIND} FOR UPDATE"}
+
+
+class Row(NamedTuple):
+    """The columns of a run.
+
+    Args:
+        seq: its number, by which its parameters, tags and metrics are kept.
+        group_id: the number of its group.
+        stage: `active` or `deleted`.
+        start_ms, end_ms: milliseconds since 1970-01-01 UTC.
+        location: where its artifacts go, empty for the place its group says.
+    """
+
+    seq: int
+    id: str
+    group_id: int
+    project: str
+    name: str
+    actor: str
+    status: str
+    stage: str
+    start_ms: int
+    end_ms: int | None
+    location: str
+
+
+def find(reader: Reader, run_id: str) -> Row | None:
+    """The row of a run, or None."""
+    row = reader.row(_FIND, id=run_id)
+    return None if row is None else Row(*row)
+
+
+def hold(tx: Transaction, run_id: str) -> Row | None:
+    """As `find`, for whoever writes to the run: nobody else does until the transaction ends."""
+    row = tx.row(_HOLD[tx.dialect], id=run_id)
+    return None if row is None else Row(*row)
+
+
+def rows(found: Iterable[tuple[Any, ...]]) -> list[Row]:
+    """Rows of a statement that selects `COLUMNS`."""
+    return [Row(*row) for row in found]
