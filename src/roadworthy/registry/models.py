@@ -1,6 +1,8 @@
-"""Models: versions by name, and the aliases that point at them. This file owns the tables `models` and `aliases`.
+"""Models: versions by name, and the aliases that point at them. This file owns the table `aliases` and what `models`
+says of what a version is made of; what else a registry shows of it is in registry/model_versions.py.
 
-A reference is `name` (the newest version), `name@3`, or `name@champion`.
+A reference is `name` (the newest version), `name@3`, or `name@champion`. A version that an MLflow client registered is
+listed like any other; until it is adopted (registry/adopting.py) there is nothing of it that could be judged or served.
 """
 
 import difflib
@@ -8,9 +10,11 @@ import re
 
 import msgspec
 
-from roadworthy.nouns.errors import Fault, invalid, not_found
+from roadworthy.nouns.errors import Fault, conflict, invalid, not_found, refused
 from roadworthy.nouns.event import Event
-from roadworthy.nouns.model import Model
+from roadworthy.nouns.model import Model, Signature
+from roadworthy.nouns.step import Value
+from roadworthy.registry import model_names, model_versions
 from roadworthy.store.sql import Reader
 from roadworthy.store.store import Store
 
@@ -18,20 +22,34 @@ CHAMPION = "champion"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 
-# SQLite's writers hold the whole file; two of PostgreSQL's must not give one number to two versions.
-_HOLD_NAME = {"sqlite": "SELECT 1", "postgresql": "SELECT pg_advisory_xact_lock(hashtext(:name))"}
-_SAME = "SELECT record FROM models WHERE name = :name AND run = :run AND digest = :digest"
-_NEXT = "SELECT COALESCE(MAX(version), 0) + 1 FROM models WHERE name = :name"
+# What `Value.format` says of a version that is still as a client registered it.
+UNADOPTED = "mlflow"
+
+_COLUMNS = "record, name, version, run, project, created_at"
+_SAME = f"SELECT {_COLUMNS} FROM models WHERE name = :name AND run = :run AND digest = :digest AND record <> ''"
 _INSERT = """
-INSERT INTO models (name, version, run, digest, project, created_at, record)
-VALUES (:name, :version, :run, :digest, :project, :created_at, :record)
+INSERT INTO models (name, version, run, digest, project, created_at, updated_ms, record)
+VALUES (:name, :version, :run, :digest, :project, :created_at, :updated_ms, :record)
 """
-_VERSION = "SELECT record FROM models WHERE name = :name AND version = :version"
-_VERSIONS = "SELECT record FROM models WHERE name = :name ORDER BY version DESC"
-_NEWEST = "SELECT record FROM models WHERE name = :name ORDER BY version DESC LIMIT 1"
-_OF_RUN = "SELECT record FROM models WHERE run = :run ORDER BY name, version"
+_ADOPT = (
+    "UPDATE models SET record = :record, digest = :digest, updated_ms = :at WHERE name = :name AND version = :version"
+)
+# What is deleted is no longer listed, but evidence and releases may still name it.
+_VERSION = f"""
+SELECT {_COLUMNS} FROM models
+WHERE name = :name AND version = :version AND (stage <> 'Deleted_Internal' OR record <> '')
+"""
+_STAGE = "SELECT stage FROM models WHERE name = :name AND version = :version"
+_VERSIONS = f"""
+SELECT {_COLUMNS} FROM models WHERE name = :name AND stage <> 'Deleted_Internal' ORDER BY version DESC
+"""
+_NEWEST = f"{_VERSIONS} LIMIT 1"
+_OF_RUN = f"""
+SELECT {_COLUMNS} FROM models WHERE run = :run AND stage <> 'Deleted_Internal' ORDER BY name, version
+"""
 _NAMES = """
-SELECT DISTINCT name FROM models WHERE (CAST(:project AS TEXT) = '' OR project = :project) ORDER BY name
+SELECT DISTINCT name FROM models
+WHERE stage <> 'Deleted_Internal' AND (CAST(:project AS TEXT) = '' OR project = :project) ORDER BY name
 """
 _ALIASES = "SELECT alias, version FROM aliases WHERE name = :name ORDER BY alias"
 _SET_ALIAS = """
@@ -54,23 +72,56 @@ def register(store: Store, model: Model) -> Model:
             return _model(known)
     event = Event(kind="model.registered", subject=model.name, project=model.project)
     with store.change(event) as tx:
-        tx.row(_HOLD_NAME[tx.dialect], name=model.name)
+        tx.row(model_versions.HOLD_NAME[tx.dialect], name=model.name)
         known = tx.row(_SAME, **same)
-        row = tx.row(_NEXT, name=model.name)
-        assert row is not None
-        made = (
-            _model(known)
-            if known
-            else msgspec.structs.replace(model, version=int(row[0]), created_at=model.created_at or store.clock.now())
-        )
+        at, number = model.created_at or store.clock.now(), model_versions.next_number(tx, model.name)
+        made = _model(known) if known else msgspec.structs.replace(model, version=number, created_at=at)
         tx.about(made.id)
         tx.note(run=model.run, digest=model.value.digest, again=known is not None)
         if known is None:
             tx.execute(
-                _INSERT, version=made.version, project=made.project, created_at=made.created_at,
+                _INSERT, version=made.version, project=made.project, created_at=at, updated_ms=round(at * 1000),
                 record=msgspec.json.encode(made).decode(), **same,
             )  # fmt: skip
+            model_names.ensure(tx, made.name, made.project, round(at * 1000))
+            tx.execute_many(model_versions.SET_TAG, model_versions.tag_rows(made.name, made.version, made.tags))
     return made
+
+
+def adopt(store: Store, model: Model) -> Model:
+    """Say what a version that a client registered is made of, so that it can be judged and served.
+
+    Raises:
+        Fault: conflict when it has been said before: certificates may rest on it.
+    """
+    event = Event(kind="model.adopted", subject=model.id, project=model.project)
+    with store.change(event) as tx:
+        row = tx.row(_VERSION, name=model.name, version=model.version)
+        if row is None:
+            raise _missing(tx, model.id, model.name, str(model.version))
+        if row[0]:
+            raise conflict("it is adopted already", where=model.id, fix=f"judge it: rw gate {model.id}")
+        tx.note(digest=model.value.digest, holdout=model.holdout.digest if model.holdout else None)
+        record = msgspec.json.encode(model).decode()
+        at = model_names.now_ms(store)
+        tx.execute(
+            _ADOPT, name=model.name, version=model.version, record=record, digest=model.value.digest, at=at
+        )  # fmt: skip
+    return model
+
+
+def require_adopted(model: Model) -> Model:
+    """The model, if it is made of something that we keep.
+
+    Raises:
+        Fault: refused, saying how to adopt it.
+    """
+    if model.value.format == UNADOPTED:
+        raise refused(
+            "an MLflow client registered this version, and it was not adopted yet", where=model.id,
+            fix=f"take its model and hold-out over: rw models adopt {model.id}",
+        )  # fmt: skip
+    return model
 
 
 def get(store: Store, ref: str) -> Model:
@@ -128,10 +179,16 @@ def set_alias(store: Store, name: str, alias: str, version: int) -> None:
             "not a name for an alias", where=alias[:80],
             fix="begin with a letter, go on with letters, digits, `.`, `_`, `-`; `latest` is taken",
         )  # fmt: skip
+    point(store, name, alias, version)
+
+
+def point(store: Store, name: str, alias: str, version: int) -> None:
+    """As `set_alias`, for an alias that its caller has found good."""
     event = Event(kind="model.alias_set", subject=f"{name}@{version}", detail={"alias": alias})
     with store.change(event) as tx:
         row = tx.row(_VERSION, name=name, version=version)
-        if row is None:
+        stage = tx.row(_STAGE, name=name, version=version)
+        if row is None or stage is None or stage[0] == model_versions.DELETED:
             raise _missing(tx, f"{name}@{version}", name, str(version))
         before = _aliases(tx, name).get(alias)
         tx.event = msgspec.structs.replace(tx.event, project=_model(row).project)
@@ -169,8 +226,20 @@ def _aliases(reader: Reader, name: str) -> dict[str, int]:
 
 
 def _model(row: tuple[object, ...]) -> Model:
-    model: Model = msgspec.json.decode(str(row[0]), type=Model)
-    return model
+    record, name, version, run, project, created_at = row
+    if record:
+        model: Model = msgspec.json.decode(str(record), type=Model)
+        return model
+    return Model(
+        name=str(name),
+        version=int(str(version)),
+        run=str(run),
+        value=Value(format=UNADOPTED, digest="", size=0),
+        signature=Signature(inputs=()),
+        label="",
+        project=str(project),
+        created_at=float(str(created_at)),
+    )
 
 
 def _missing(reader: Reader, ref: str, name: str, which: str) -> Fault:

@@ -1,6 +1,12 @@
 """Every route of MLflow's wire; docs/reference/mlflow-endpoints.md is generated from it."""
 
 from roadworthy.faces.server.http import Route
-from roadworthy.faces.server.mlflow import artifacts, run_artifacts, server_info
+from roadworthy.faces.server.mlflow import artifacts, model_versions, registered_models, run_artifacts, server_info
 
-ROUTES: tuple[Route, ...] = (*server_info.ROUTES, *artifacts.ROUTES, *run_artifacts.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *server_info.ROUTES,
+    *artifacts.ROUTES,
+    *run_artifacts.ROUTES,
+    *registered_models.ROUTES,
+    *model_versions.ROUTES,
+)
