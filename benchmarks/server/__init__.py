@@ -1,0 +1,31 @@
+"""The tracking server beside `mlflow server` and FastTrackML, over the same wire, in one run, the servers taking turns.
+
+Every server is as its own documentation starts it: `mlflow server` with its four workers and SQLite in a folder, and
+on PostgreSQL 17 with psycopg2; `fml server` with SQLite; `rw server` with SQLite, and on PostgreSQL. The client is one
+loop over kept raw sockets that sends requests encoded beforehand; what it costs is the row `client`. Each number is
+the median of rounds in which the servers took turns; each ratio is ours over the peer's, so that more is better for
+us throughout; `bar` is what we want of it (of mlflow, of FastTrackML). After the load, what every server acknowledged
+is asked for over the wire: counts, histories, last values; searches must answer with the names that arithmetic says.
+
+`bare HTTP` is the same bytes through uvicorn alone, which reads them and answers `{}`; `rows in SQLite` is the same
+rows in plain tables, one transaction per request, synced as ours. For searches, 20,000 and 200,000 runs of 5 metrics, 5
+parameters and 3 tags: ours came over the wire, the peers' straight into their tables. `>` is a bound that passed.
+Memory is PSS of the whole process tree (shared pages once) in MB. FastTrackML has no route for artifacts.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks.frame import Peers
+from benchmarks.server.rows import Bench, Sizes
+
+TITLE = "Tracking server"
+PEERS = ("mlflow", "fasttrackml==0.6.0")
+
+
+def measure(
+    work: Path, peers: Peers, sizes: Sizes | None = None, only: frozenset[str] = frozenset()
+) -> list[dict[str, Any]]:
+    """All rows; some, on servers some of which are left out, for whoever works on the server."""
+    with Bench(work, peers, sizes or Sizes(), only) as bench:
+        return bench.measure()

@@ -1,0 +1,17 @@
+"""For whoever works on the server: `python -m benchmarks.server [--quick] [PART or SERVER ...]`; writes no results.
+
+Parts: start, ingest, search, history, artifacts. Servers: ours, mlflow, fasttrackml, postgres (the first two there).
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.frame import Peers
+from benchmarks.server import measure
+from benchmarks.server.rows import QUICK, Sizes
+
+if __name__ == "__main__":
+    asked = frozenset(sys.argv[1:])
+    with tempfile.TemporaryDirectory(prefix="rwbench") as work:
+        measure(Path(work), Peers(), QUICK if "--quick" in asked else Sizes(), asked - {"--quick"})
