@@ -294,6 +294,21 @@ class Operate(_Table, frozen=True):
     ] = ("breach",)
 
 
+class Retention(_Table, frozen=True):
+    """`[retention]`: what `rw gc` may take away. Ages count back from the newest run, not from today."""
+
+    keep_runs: Annotated[int, Meta(ge=1), about("so many of the newest runs keep everything, however old")] = 100
+    step_outputs: Annotated[Duration, about("how long other runs keep what their steps made")] = "90d"
+    runs: Annotated[
+        Duration | None,
+        about("older runs are removed, but for the newest and those that made a model; none are when absent"),
+    ] = None
+    deleted: Annotated[Duration, about("how long runs that were deleted can still be restored")] = "7d"
+    environments: Annotated[
+        Duration, about("how long an environment that `rw reproduce` rebuilt is kept without being used")
+    ] = "30d"
+
+
 class Project(_Table, frozen=True):
     """A whole `roadworthy.toml`."""
 
@@ -309,6 +324,7 @@ class Project(_Table, frozen=True):
     serving: Annotated[Serving, about("what requests carry, and what is kept of them")] = Serving()
     monitor: Annotated[dict[Name, MonitorSpec], about("monitors by name")] = msgspec.field(default_factory=dict)
     operate: Annotated[Operate, about("the loop that watches, retrains, gates and releases")] = Operate()
+    retention: Annotated[Retention, about("what `rw gc` may take away")] = Retention()
 
     @property
     def name(self) -> str:

@@ -19,6 +19,8 @@ ON CONFLICT (name) DO UPDATE SET token = excluded.token, holder = excluded.holde
 WHERE leases.expires_at < :now
 """
 _HOLDER = "SELECT holder, expires_at FROM leases WHERE name = :name"
+# Whoever makes a copy of the records takes with it no lock.
+CLEAR = "DELETE FROM leases"
 _RENEW = "UPDATE leases SET expires_at = :expires_at WHERE name = :name AND token = :token"
 _RELEASE = "DELETE FROM leases WHERE name = :name AND token = :token"
 

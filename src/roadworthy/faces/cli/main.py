@@ -35,6 +35,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "server": ("server", "Serve tracking and the registry to MLflow's clients."),
     "report": ("report", "Write the project's report as one HTML file."),
     "audit": ("audit", "Read, verify and checkpoint the log of changes."),
+    "gc": ("gc", "Free the space of what nothing needs any more."),
+    "backup": ("backup", "Back up the store while it is in use."),
+    "restore": ("restore", "Make the store from its backup, every byte checked."),
     "schema": ("schema", "Print the JSON Schema of roadworthy.toml."),
     "completion": ("completion", "Print the script that completes commands in your shell."),
 }
