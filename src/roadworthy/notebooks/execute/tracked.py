@@ -68,17 +68,46 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     content: bytes
 
 
-# How cells are run in a kernel that is there, for the run of an id.
-Way = Callable[[Kernel, parameters.Prepared, str, Watch], Execution]
+class Scene(msgspec.Struct, frozen=True, kw_only=True):
+    """Where cells are run, for whoever runs them in a way of their own.
+
+    Args:
+        kernel: running.
+        notebook: with cells as they are executed.
+        limits: of time.
+        store, run_id, project: what they belong to.
+        name: the notebook's, from the project's folder.
+        root: the folder the kernel works in.
+        logged: the folder in which what cells log arrives.
+        watch: to be told as cells begin and end.
+    """
+
+    kernel: Kernel
+    notebook: Notebook
+    limits: Limits
+    store: Store
+    run_id: str
+    project: str
+    name: str
+    root: Path
+    logged: Path
+    watch: Watch
 
 
-def run(
-    store: Store, notebook: Notebook, *, options: Options, watch: Watch | None = None, way: Way | None = None
-) -> Made:
+# How cells are run in a kernel that is there.
+Way = Callable[[Scene], Execution]
+
+
+def run_all(scene: Scene) -> Execution:
+    """Run every cell, in order."""
+    return cells.in_kernel(scene.kernel, scene.notebook, limits=scene.limits, watch=scene.watch, after={})
+
+
+def run(store: Store, notebook: Notebook, *, options: Options, watch: Watch | None = None, way: Way = run_all) -> Made:
     """Run a notebook and record it; a cell that fails makes a failed run, not a Fault.
 
     Args:
-        way: how the cells are run; all of them, in order, if None.
+        way: how the cells are run.
 
     Raises:
         Fault: invalid for parameters that are not there, unavailable when the kernel does not start.
@@ -92,17 +121,22 @@ def run(
     try:
         with Kernel(cwd=cwd, argv=argv, environment=environment) as kernel:
             begun = runs.start(store, _described(store, notebook, prepared, options))
-            return _Recorder(store, begun, logged).follow(kernel, prepared, way or _all_of(options), watch)
+            recorder = _Recorder(store, begun, logged, watch)
+            scene = Scene(
+                kernel=kernel,
+                notebook=prepared.notebook,
+                limits=options.limits,
+                store=store,
+                run_id=begun.id,
+                project=options.project,
+                name=begun.tags[TAG],
+                root=cwd.resolve(),
+                logged=logged,
+                watch=recorder.hear,
+            )
+            return recorder.follow(scene, prepared, way)
     finally:
         shutil.rmtree(logged, ignore_errors=True)
-
-
-def _all_of(options: Options) -> Way:
-    def way(kernel: Kernel, prepared: parameters.Prepared, run_id: str, watch: Watch) -> Execution:
-        del run_id
-        return cells.in_kernel(kernel, prepared.notebook, limits=options.limits, watch=watch, after={})
-
-    return way
 
 
 def _described(store: Store, notebook: Notebook, prepared: parameters.Prepared, options: Options) -> Run:
@@ -123,30 +157,23 @@ def _described(store: Store, notebook: Notebook, prepared: parameters.Prepared, 
 class _Recorder:
     """Writes down what happens to a run while its cells run."""
 
-    def __init__(self, store: Store, begun: Run, logged: Path) -> None:
+    def __init__(self, store: Store, begun: Run, logged: Path, watch: Watch | None) -> None:
         self._store = store
         self._run = begun
         self._logged = logged
+        self._watch = watch
         self._lines = 0
         self._settled: list[tuple[int, StepRun]] = []
         self._place = 0
         self._written_at = time.monotonic()
 
-    def follow(self, kernel: Kernel, prepared: parameters.Prepared, way: Way, watch: Watch | None) -> Made:
+    def follow(self, scene: Scene, prepared: parameters.Prepared, way: Way) -> Made:
         """Run the cells, and end the run whatever happens."""
-
-        def heard(event: CellEvent) -> None:
-            if watch is not None:
-                watch(event)
-            if event.done is not None:
-                self._take(event.done)
-
         try:
-            kernel.connect()
-            execution = way(kernel, prepared, self._run.id, heard)
-            kernel.leave()
+            execution = way(scene)
+            scene.kernel.leave()
             content = document.text(_document(prepared, execution, self._run.id))
-            kernel.close()  # what it logs as it ends counts
+            scene.kernel.close()  # what it logs as it ends counts
         except BaseException as problem:
             self._end("killed" if isinstance(problem, KeyboardInterrupt) else "failed", str(problem), None)
             raise
@@ -155,6 +182,13 @@ class _Recorder:
         error = "interrupted" if execution.stopped else failure(prepared.notebook, failed) if failed else None
         ended = self._end(status, error, content)
         return Made(run=ended, execution=execution, content=content)
+
+    def hear(self, event: CellEvent) -> None:
+        """Write down what is done, and tell whoever watches."""
+        if self._watch is not None:
+            self._watch(event)
+        if event.done is not None:
+            self._take(event.done)
 
     def _take(self, done: CellDone) -> None:
         ran = done.ran

@@ -75,14 +75,14 @@ def command(
         **chosen,
     )
     with store:
-        way = None
+        way = tracked.run_all
         if cached:
             # What keys are made of is loaded only for those who ask.
             from roadworthy.faces.cli.notebook import run_cached
 
             if explain:
                 return run_cached.explain(store, notebook, options, as_json=as_json)
-            way = run_cached.way(store, options)
+            way = run_cached.way
         with run_shown.progress() as watch:
             made = tracked.run(store, notebook, options=options, watch=watch, way=way)
         if out is not None:
