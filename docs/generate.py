@@ -37,6 +37,7 @@ TABLES = (
     ("Serving", "[serving]"),
     ("MonitorSpec", "[monitor.NAME]"),
     ("Operate", "[operate]"),
+    ("NotebookChecks", "[notebook]"),
     ("Rule", "a rule"),
 )
 MEANING = {

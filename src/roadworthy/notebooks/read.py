@@ -135,6 +135,8 @@ def _language(metadata: dict[str, Any]) -> tuple[str, str]:
     info = info if isinstance(info, dict) else {}
     kernel = str(spec.get("name") or metadata.get("name") or "")
     named = info.get("name") or spec.get("language")
+    if not named and isinstance(metadata.get("jupytext"), dict):
+        named = metadata["jupytext"].get("main_language")
     if not named:
         databricks = metadata.get("application/vnd.databricks.v1+notebook")
         named = databricks.get("language") if isinstance(databricks, dict) else None

@@ -309,6 +309,18 @@ class Retention(_Table, frozen=True):
     ] = "30d"
 
 
+class NotebookChecks(_Table, frozen=True):
+    """`[notebook]`: what `rw notebook check` looks for."""
+
+    select: Annotated[
+        tuple[str, ...],
+        about("rules that are on, by code, beginning of a code or name, such as `RWN5`; all when empty"),
+    ] = ()
+    ignore: Annotated[tuple[str, ...], about("rules that are off, in the same way")] = ()
+    exclude: Annotated[tuple[str, ...], about("notebooks that are left out, as globs from the project's folder")] = ()
+    output_max_kb: Annotated[int, Meta(ge=1), about("from where on an output is large, kB")] = 1000
+
+
 class Project(_Table, frozen=True):
     """A whole `roadworthy.toml`."""
 
@@ -324,6 +336,7 @@ class Project(_Table, frozen=True):
     serving: Annotated[Serving, about("what requests carry, and what is kept of them")] = Serving()
     monitor: Annotated[dict[Name, MonitorSpec], about("monitors by name")] = msgspec.field(default_factory=dict)
     operate: Annotated[Operate, about("the loop that watches, retrains, gates and releases")] = Operate()
+    notebook: Annotated[NotebookChecks, about("what `rw notebook check` looks for")] = NotebookChecks()
     retention: Annotated[Retention, about("what `rw gc` may take away")] = Retention()
 
     @property

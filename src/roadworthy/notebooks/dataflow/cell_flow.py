@@ -51,6 +51,17 @@ class Call(NamedTuple):
     owner: str
 
 
+class Text(NamedTuple):
+    """A text constant, and the function it stands in."""
+
+    node: ast.Constant
+    owner: str
+
+    @property
+    def value(self) -> str:
+        return str(self.node.value)
+
+
 class Function(msgspec.Struct, frozen=True, kw_only=True):
     """A function, class or named lambda of a cell, and what happens to outer names when it is called."""
 
@@ -94,7 +105,7 @@ class CellFlow(msgspec.Struct, frozen=True, kw_only=True):
         functions: functions and named lambdas by name.
         classes: classes by name, with what their methods do.
         calls: every call, in order.
-        texts: every text, in order, with the function it stands in; docstrings left out.
+        texts: every text, in order; docstrings left out.
         stars: modules of `from m import *`.
         opaque: what makes names that cannot be known, such as `exec` or `%run`.
     """
@@ -118,7 +129,7 @@ class CellFlow(msgspec.Struct, frozen=True, kw_only=True):
     functions: dict[str, Function] = {}
     classes: dict[str, Function] = {}
     calls: tuple[Call, ...] = ()
-    texts: tuple[tuple[ast.Constant, str], ...] = ()
+    texts: tuple[Text, ...] = ()
     stars: tuple[str, ...] = ()
     opaque: tuple[str, ...] = ()
 

@@ -5,7 +5,7 @@ Called by `walk.py` through the table of handlers.
 
 import ast
 
-from roadworthy.notebooks.dataflow.cell_flow import Call, Mutation
+from roadworthy.notebooks.dataflow.cell_flow import Call, Mutation, Text
 from roadworthy.notebooks.dataflow.mutations import FUNCTIONS, How, of_method
 from roadworthy.notebooks.dataflow.names import COMPREHENSION, Names, Scope, handles
 
@@ -35,13 +35,13 @@ def _name_node(names: Names, node: ast.Name) -> None:
 @handles(ast.Constant)
 def _constant_node(names: Names, node: ast.Constant) -> None:
     if node.value.__class__ is str:
-        names.texts.append((node, names.record.name if names.record else ""))
+        names.texts.append(Text(node, names.record.name if names.record else ""))
 
 
 @handles(ast.Attribute)
 def _attribute_node(names: Names, node: ast.Attribute) -> None:
     if node.ctx.__class__ is not ast.Load:
-        _changed_part(names, node, "attribute", node.attr)
+        changed_part(names, node, "attribute", node.attr)
     names.visit(node.value)
 
 
@@ -49,17 +49,18 @@ def _attribute_node(names: Names, node: ast.Attribute) -> None:
 def _subscript_node(names: Names, node: ast.Subscript) -> None:
     if node.ctx.__class__ is not ast.Load:
         key = node.slice.value if isinstance(node.slice, ast.Constant) else ""
-        _changed_part(names, node, "item", str(key))
+        changed_part(names, node, "item", str(key))
     names.visit(node.value)
     names.visit(node.slice)
 
 
-def _changed_part(names: Names, node: ast.expr, how: How, what: str) -> None:
+def changed_part(names: Names, node: ast.expr, how: How, what: str, at: ast.AST | None = None) -> None:
+    """What changes `x.a[0].b` changes x."""
     root: ast.expr = node
     while isinstance(root, ast.Attribute | ast.Subscript):
         root = root.value
     if isinstance(root, ast.Name):
-        names.mutate(root.id, Mutation(how, what, node))
+        names.mutate(root.id, Mutation(how, what, at or node))
 
 
 @handles(ast.Call)
@@ -89,7 +90,7 @@ def _method(names: Names, node: ast.Call, function: ast.Attribute) -> None:
         if keyword.arg == "inplace" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True:
             how = "inplace"
     if how is not None:
-        _changed_part(names, function, how, function.attr)
+        changed_part(names, function, how, function.attr, node)
 
 
 @handles(ast.NamedExpr)

@@ -111,8 +111,22 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 def analyse(notebook: Notebook) -> Flow:
     """The dataflow of a notebook."""
-    cells = tuple(walk(cell.index, translate(cell.source)) for cell in notebook.code)
-    return join(cells, reactive=notebook.form == "marimo")
+    cells = [walk(cell.index, translate(cell.source)) for cell in notebook.code]
+    if notebook.language == "python" and len(cells) < len(notebook.cells):
+        cells += _of_other_languages(notebook)
+        cells.sort(key=lambda cell: cell.index)
+    return join(tuple(cells), reactive=notebook.form == "marimo")
+
+
+def _of_other_languages(notebook: Notebook) -> list[CellFlow]:
+    """Cells of another language that make or take Python's names, as `%%R -i df -o fit` does."""
+    found: list[CellFlow] = []
+    for cell in notebook.cells:
+        if cell.kind == "code" and cell.language != "python" and "%%" in cell.source:
+            made = walk(cell.index, translate(cell.source))
+            if made.defines or made.uses or made.opaque:
+                found.append(made)
+    return found
 
 
 def join(cells: tuple[CellFlow, ...], *, reactive: bool = False) -> Flow:

@@ -10,7 +10,7 @@ import builtins
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from roadworthy.notebooks.dataflow.cell_flow import Call, CellFlow, Function, Import, Mutation
+from roadworthy.notebooks.dataflow.cell_flow import Call, CellFlow, Function, Import, Mutation, Text
 from roadworthy.notebooks.dataflow.python import Translated
 
 # Names that IPython, Databricks and module execution put there.
@@ -88,6 +88,7 @@ class Names:
         self.kept: set[str] = set()  # bound, to an object from before: `x += …`
         self.alias_of: dict[str, str] = {}
         self.guard = 0
+        self.guarded_reads: set[str] = set()
         self.defines: dict[str, ast.AST] = {}
         self.uses: dict[str, ast.AST] = {}
         self.perhaps_uses: dict[str, ast.AST] = {}
@@ -101,7 +102,7 @@ class Names:
         self.functions: dict[str, Function] = {}
         self.classes: dict[str, Function] = {}
         self.calls: list[Call] = []
-        self.texts: list[tuple[ast.Constant, str]] = []
+        self.texts: list[Text] = []
         self.stars: list[str] = []
         self.opaque: list[str] = []
 
@@ -167,6 +168,8 @@ class Names:
             self.builtins.setdefault(name, node)
         else:
             self.uses.setdefault(name, node)
+            if self.guard:
+                self.guarded_reads.add(name)
 
     def bind(self, name: str, node: ast.AST, *, walrus: bool = False) -> None:
         for scope in reversed(self.scopes):

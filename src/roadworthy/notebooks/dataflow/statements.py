@@ -7,7 +7,7 @@ import ast
 
 from roadworthy.notebooks.dataflow.cell_flow import Mutation
 from roadworthy.notebooks.dataflow.definitions import recorded
-from roadworthy.notebooks.dataflow.expressions import dotted
+from roadworthy.notebooks.dataflow.expressions import changed_part, dotted
 from roadworthy.notebooks.dataflow.names import Names, Record, handles
 
 _ENDS_BY_CALL = frozenset({"exit", "quit", "sys.exit", "os._exit"})
@@ -81,6 +81,7 @@ def _aug_assign_node(names: Names, node: ast.AugAssign) -> None:
     names.visit(node.value)
     target = node.target
     if not isinstance(target, ast.Name):
+        changed_part(names, target, "augmented", _SIGNS.get(type(node.op), "?="), node)
         names.visit(target)
         return
     names.read(target.id, target)
@@ -188,8 +189,23 @@ def _except_handler_node(names: Names, node: ast.ExceptHandler) -> None:
 def _for_node(names: Names, node: ast.For | ast.AsyncFor) -> None:
     names.visit(node.iter)
     names.visit(node.target)
-    names.statements(node.body)
-    names.statements(node.orelse)
+    _loop(names, node.body, node.orelse)
+
+
+@handles(ast.While)
+def _while_node(names: Names, node: ast.While) -> None:
+    names.visit(node.test)
+    _loop(names, node.body, node.orelse)
+
+
+def _loop(names: Names, body: list[ast.stmt], orelse: list[ast.stmt]) -> None:
+    """The body of a loop; what a branch reads and a later line makes may come from the round before."""
+    known = set(names.guarded_reads)
+    names.statements(body)
+    for name in names.guarded_reads - known:
+        if name in names.bound and name in names.uses:
+            names.perhaps_uses.setdefault(name, names.uses.pop(name))
+    names.statements(orelse)
 
 
 @handles(ast.Match)
