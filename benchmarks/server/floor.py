@@ -1,18 +1,24 @@
 """The floors: the same bytes through the bare HTTP server, and the same rows straight into SQLite, as durably.
 
-`python -m benchmarks.server.floor PORT` serves a trivial application with the guard that our servers use; the
-functions write rows with nothing around them. Nobody who speaks this wire and keeps the rows can be faster than both.
+`python -m benchmarks.server.floor PORT` serves a trivial application with the guard that our servers use (its pages of
+history come from memory, so that what the stock client takes for them is the client's own time); the functions write
+rows with nothing around them. Nobody who speaks this wire and keeps the rows can be faster than both.
 """
 
+import json
 import socket
 import sqlite3
 import sys
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
+from benchmarks.server.filling import AT, metric
 from roadworthy.serving.guard import serve
 
+CURVE = 100_000  # points of the history that is answered from memory
 TABLES = """
 CREATE TABLE metrics (run TEXT, key TEXT, step INTEGER, at INTEGER, value REAL);
 CREATE TABLE runs (run TEXT PRIMARY KEY, name TEXT, status TEXT, start_at INTEGER, end_at INTEGER);
@@ -23,7 +29,7 @@ METRIC = "INSERT INTO metrics VALUES (?, ?, ?, ?, ?)"
 
 
 async def trivial(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Read the body, answer `{}`."""
+    """Read the body, answer `{}`; a curve's history, page by page, from memory."""
     if scope["type"] == "lifespan":
         while True:
             kind = (await receive())["type"]
@@ -32,8 +38,25 @@ async def trivial(scope: dict[str, Any], receive: Any, send: Any) -> None:
                 return
     while (await receive()).get("more_body"):
         pass
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-    await send({"type": "http.response.body", "body": b"{}"})
+    body = b"{}"
+    if scope["path"].endswith("/get-history"):
+        asked = parse_qs(scope["query_string"].decode())
+        first = int(asked.get("page_token", ["0"])[0])
+        body = page(first, int(asked.get("max_results", [CURVE])[0]))
+    elif scope["path"].endswith("/runs/get"):
+        body = b'{"run":{"info":{"run_id":"0","experiment_id":"0","status":"RUNNING"},"data":{}}}'
+    head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": head})
+    await send({"type": "http.response.body", "body": body})
+
+
+@lru_cache
+def page(first: int, count: int) -> bytes:
+    """A page of the history that all servers are asked for (filling.py), made once."""
+    end = min(first + count, CURVE)
+    points = [{"key": "curve", "value": metric(i), "timestamp": AT + i, "step": i} for i in range(first, end)]
+    token = {"next_page_token": str(end)} if end < CURVE else {}
+    return json.dumps({"metrics": points, **token}, separators=(",", ":")).encode()
 
 
 class Rows:

@@ -18,7 +18,7 @@ import msgspec
 
 from benchmarks.frame import Peers
 from benchmarks.server import artifacts, filling, ingest, reading, servers
-from benchmarks.server.floor import Rows
+from benchmarks.server.floor import CURVE, Rows
 from benchmarks.server.servers import Running, Watch
 from benchmarks.server.wire import drive
 
@@ -34,7 +34,7 @@ class Sizes(msgspec.Struct, frozen=True):
     Args:
         rounds, round_s: of every row of writing.
         runs: stored, for the searches; each number adds to what is there.
-        curve, long_curve: points of history.
+        long_curve: points of the long history.
         artifact: bytes.
         bound_s: after which a server has not answered.
     """
@@ -43,13 +43,12 @@ class Sizes(msgspec.Struct, frozen=True):
     round_s: float = 2.0
     starts: int = 3
     runs: tuple[int, ...] = (20_000, 200_000)
-    curve: int = 100_000
     long_curve: int = 10_000_000
     artifact: int = 1_000 << 20
     bound_s: float = 60.0
 
 
-QUICK = Sizes(1, 1.0, 1, (2_000,), 20_000, 100_000, 64 << 20, 20.0)
+QUICK = Sizes(1, 1.0, 1, (2_000,), 100_000, 64 << 20, 20.0)
 
 
 class Bench:
@@ -190,15 +189,18 @@ class Bench:
 
     def history(self) -> None:
         taking = [self.servers[name] for name in (OURS, MLFLOW, FASTTRACKML) if name in self.servers]
-        runs = {server.name: self._curve(server, self._sizes.curve) for server in taking}
-        count = self._sizes.curve
+        count = CURVE
+        runs = {server.name: self._curve(server, count) for server in taking} | {"bare HTTP": "0"}
+        bare = servers.floor(self._work / "floor-history")
+        bare.start()
+        self._kept.callback(bare.stop)
         for way, ask in (
             ("raw", lambda s: reading.raw_history(s, runs[s.name], count, self._sizes.bound_s)),
             ("by the stock client", lambda s: reading.stock_history(s, self._peers, runs[s.name], count)),
         ):
             found: dict[str, list[float]] = defaultdict(list)
             for _ in range(self._sizes.rounds):
-                for server in taking:
+                for server in (*taking, bare):
                     found[server.name].append(ask(server))
             self._row(
                 f"history of {count:,}, {way}", "s", {n: statistics.median(v) for n, v in found.items()}, less=True
