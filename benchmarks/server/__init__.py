@@ -7,11 +7,12 @@ the median of rounds in which the servers took turns; each ratio is ours over th
 us throughout; `bar` is what we want of it (of mlflow, of FastTrackML). After the load, what every server acknowledged
 is asked for over the wire: counts, histories, last values; searches must answer with the names that arithmetic says.
 
-`bare HTTP` is the same bytes through uvicorn alone, which reads them and answers `{}`; `rows in SQLite` is the same
-rows in plain tables, one transaction per request, synced as ours (FastTrackML does not sync its commits). Its history
-comes from memory: what the stock client takes for that is the client's own time. For searches, 20,000 and 200,000 runs of 5 metrics, 5
-parameters and 3 tags: ours came over the wire, the peers' straight into their tables. `>` is a bound that passed.
-Memory is PSS of the whole process tree (shared pages once) in MB. FastTrackML has no route for artifacts.
+`bare HTTP` is the same bytes through uvicorn alone, which reads them and answers `{}`; its history comes from memory,
+so that what the stock client takes for that is the client's own time. `rows in SQLite` is the same rows in plain
+tables, one transaction per request, synced as ours (FastTrackML does not sync its commits). For searches, 20,000 and
+200,000 runs of 5 metrics, 5 parameters and 3 tags: ours came over the wire, the peers' straight into their tables. `>`
+is a bound that passed. Memory is PSS of the whole process tree (shared pages once) in MB. FastTrackML has no route for
+artifacts.
 """
 
 from pathlib import Path
