@@ -14,7 +14,7 @@ import ipaddress
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -34,6 +34,7 @@ ATTEMPT_TIMEOUT_S = 15.0
 ATTEMPTS = 3
 PAUSE_S = 0.5
 ANSWER_BYTES_MAX = 16_384
+_CLOUD_EVENT = {"Content-Type": "application/cloudevents+json; charset=UTF-8"}
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -85,14 +86,14 @@ def post(
     Raises:
         Fault: invalid for what is no URL, refused for an address that is not public, unavailable otherwise.
     """
-    parts = _split(url)
+    parts = split(url)
     address = resolve(parts)
     wait = pause or SystemClock().sleep
-    for attempt in range(attempts):
-        if attempt:
-            wait(PAUSE_S * 2 ** (attempt - 1))
+    for tried in range(attempts):
+        if tried:
+            wait(PAUSE_S * 2 ** (tried - 1))
         try:
-            status = _attempt(parts, address, body, timeout_s)
+            status, _ = attempt(parts, address, body, _CLOUD_EVENT, timeout_s=timeout_s)
         except (OSError, http.client.HTTPException) as problem:
             said = f"does not answer: {problem or type(problem).__name__}"
             continue
@@ -110,8 +111,11 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}/…"
 
 
-def resolve(parts: SplitResult) -> tuple[str, int]:
+def resolve(parts: SplitResult, *, inwards: bool = False) -> tuple[str, int]:
     """The one address that will be connected to.
+
+    Args:
+        inwards: whether it may be an address that is not public, whatever the host.
 
     Raises:
         Fault: refused when the host has an address that is not public and is not allowed by name.
@@ -124,7 +128,7 @@ def resolve(parts: SplitResult) -> tuple[str, int]:
         raise unavailable(f"the webhook's host is not known: {problem}", where=host) from None
     addresses = [str(entry[4][0]) for entry in found]
     inward = [address for address in addresses if not is_public(ipaddress.ip_address(address.split("%")[0]))]
-    if inward and not _allowed(host, port):
+    if inward and not inwards and not allowed(host, port):
         raise refused(
             f"the webhook's host has an address that is not public: {inward[0]}",
             where=host,
@@ -146,7 +150,12 @@ def is_public(address: Address) -> bool:
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 
-def _split(url: str) -> SplitResult:
+def split(url: str) -> SplitResult:
+    """A webhook's URL taken apart.
+
+    Raises:
+        Fault: invalid for what is no URL of http or https, or holds credentials.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -161,12 +170,29 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
-def _allowed(host: str, port: int) -> bool:
+def allowed(host: str, port: int) -> bool:
+    """Whether whoever runs this machine allowed a host by name, whatever its address."""
     names = {name.strip().lower() for name in os.environ.get(ALLOW, "").split(",")}
     return bool({host.lower(), f"{host.lower()}:{port}"} & names)
 
 
-def _attempt(parts: SplitResult, address: tuple[str, int], body: bytes, timeout_s: float) -> int:
+def attempt(
+    parts: SplitResult,
+    address: tuple[str, int],
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    timeout_s: float = ATTEMPT_TIMEOUT_S,
+) -> tuple[int, bytes]:
+    """Send a body once; the status and the beginning of the answer.
+
+    Args:
+        parts: from `split`.
+        address: from `resolve`.
+
+    Raises:
+        OSError, http.client.HTTPException: when there is no whole answer.
+    """
     connection = _Pinned(parts, address)
     # A server that answers a byte at a time never trips the socket's own timeout.
     alarm = threading.Timer(timeout_s, connection.cut)
@@ -174,18 +200,14 @@ def _attempt(parts: SplitResult, address: tuple[str, int], body: bytes, timeout_
     alarm.start()
     try:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        headers = {
-            "Content-Type": "application/cloudevents+json; charset=UTF-8",
-            "User-Agent": "roadworthy",
-            "Connection": "close",
-        }
-        connection.request("POST", target, body=body, headers=headers)
+        sent = {**headers, "User-Agent": "roadworthy", "Connection": "close"}
+        connection.request("POST", target, body=body, headers=sent)
         answer = connection.getresponse()
-        answer.read(ANSWER_BYTES_MAX)
+        said = answer.read(ANSWER_BYTES_MAX)
         if connection.was_cut:
             # http.client takes the end of the stream for the end of the headers.
             raise TimeoutError(f"no whole answer within {timeout_s:g} s")
-        return answer.status
+        return answer.status, said
     except ValueError as problem:
         raise OSError(str(problem)) from None
     finally:

@@ -79,7 +79,7 @@ class Application:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                self.server.ready = True
+                self.server.begin()
             else:
                 await self.server.close()
             await send({"type": f"{message['type']}.complete"})

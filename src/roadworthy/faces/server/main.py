@@ -8,6 +8,7 @@ import sys
 from roadworthy.faces.server import access, probes
 from roadworthy.faces.server.app import Application
 from roadworthy.faces.server.mlflow import routes as mlflow
+from roadworthy.faces.server.mlflow.webhooks.sender import Sender
 from roadworthy.faces.server.server import Server, Settings
 from roadworthy.serving import runtime
 from roadworthy.store.store import Store
@@ -18,6 +19,7 @@ SWITCH_S = 0.0005
 
 def application(server: Server) -> Application:
     """The whole HTTP application of a server."""
+    server.beside(Sender(server).run)
     return Application(server, (*probes.ROUTES, *mlflow.ROUTES), access.guards(server.settings))
 
 

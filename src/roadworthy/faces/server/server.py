@@ -5,7 +5,7 @@ a moment) and `store` itself for look-ups by key, which are quicker done than ha
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -58,6 +58,8 @@ class Server:
         self.group = GroupCommit(store)
         self.counters = Counters()
         self.ready = False
+        self._beside: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._tasks: list[asyncio.Task[None]] = []
         self._reads_waiting = 0
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._disk = ThreadPoolExecutor(DISK_THREADS, thread_name_prefix="disk")
@@ -93,9 +95,21 @@ class Server:
         """Do `work(*arguments)`, which waits for the disk or a blob store, in a thread made for that."""
         return asyncio.get_running_loop().run_in_executor(self._disk, work, *arguments)
 
+    def beside(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Have work that never ends done beside the requests, from the server's start until it closes."""
+        self._beside.append(work)
+
+    def begin(self) -> None:
+        """Take requests, and begin what goes on beside them."""
+        self.ready = True
+        self._tasks = [asyncio.get_running_loop().create_task(work()) for work in self._beside]
+
     async def close(self) -> None:
         """Finish what was taken on, and close the store."""
         self.ready = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.group.drain()
         self._threads.shutdown()
         self._disk.shutdown()

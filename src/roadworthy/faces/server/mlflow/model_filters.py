@@ -8,10 +8,12 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from roadworthy.faces.server.errors import WireError
 from roadworthy.faces.server.mlflow import wire
 from roadworthy.registry.model_search import NAME_COLUMNS, NAME_ORDERS, VERSION_COLUMNS, VERSION_ORDERS, Condition
 
 CONDITIONS_MAX = 100
+LISTED_MAX = 1_000
 LENGTH_MAX = 100_000
 _NUMERIC = ("version_number",)
 _WITH_LISTS = ("name", "run_id")
@@ -69,8 +71,13 @@ def _condition(tokens: "_Tokens", columns: Collection[str]) -> Condition:
     if kind != "word":
         raise wire.invalid(f"Invalid comparison clause. Expected 'Identifier' found '{word[: wire.SHOWN]}'")
     tag, key = _identifier(word, columns)
-    comparator = tokens.comparator()
-    kind, value = tokens.take("a value")
+    comparator = tokens.comparator(word)
+    kind, value = tokens.take("a value", before=f"{word}, {comparator}")
+    if kind == "word":
+        raise wire.invalid(
+            "Parameter value is either not quoted or unidentified quote types used for string value "
+            f"{value[: wire.SHOWN]}. Use either single or double quotes."
+        )
     if tag:
         if comparator not in _TAG_COMPARATORS:
             raise wire.invalid(f"Invalid comparator for tag: {comparator}")
@@ -81,8 +88,11 @@ def _condition(tokens: "_Tokens", columns: Collection[str]) -> Condition:
         return Condition(tag=True, key=key, comparator=comparator, value=value[1:-1])
     if key in _NUMERIC:
         return Condition(key=key, comparator=comparator, value=_whole(key, comparator, kind, value))
-    if comparator not in _TEXT_COMPARATORS or (comparator.endswith("IN") and key not in _WITH_LISTS):
+    if comparator not in _TEXT_COMPARATORS:
         raise wire.invalid(f"Invalid comparator for attribute: {comparator}")
+    if comparator.endswith("IN") and key not in _WITH_LISTS:
+        lists = [name for name in _WITH_LISTS if name in columns]
+        raise wire.invalid(f"Only {lists} attributes support comparison with a list of quoted string values.")
     if comparator.endswith("IN"):
         if (kind, value) != ("mark", "("):
             raise wire.invalid(_expected_text(value))
@@ -110,7 +120,8 @@ def _whole(key: str, comparator: str, kind: str, value: str) -> int:
         raise wire.invalid(f"Invalid comparator for attribute {key}: {comparator}")
     said = value[1:-1] if kind == "text" else value
     if not re.fullmatch(r"\s*[+-]?\d{1,18}\s*", said):
-        raise wire.invalid(f"Invalid value for numeric attribute '{key}': {said[: wire.SHOWN]!r}")
+        shown = repr(said[: wire.SHOWN]) if kind == "text" else said[: wire.SHOWN]
+        raise wire.invalid(f"Invalid value for numeric attribute '{key}': {shown}")
     return int(said)
 
 
@@ -124,9 +135,12 @@ def _order(clauses: Sequence[str], columns: Collection[str], same: dict[str, str
             raise wire.invalid(f"Invalid ordering key in order_by clause '{clause[: wire.SHOWN]}'.")
         key = words[0].removeprefix("attribute.")
         if key not in columns:
-            raise wire.invalid(
-                f"Invalid order by key '{key[: wire.SHOWN]}' specified. Valid keys are '{sorted(columns)}'"
+            said = (
+                f"Invalid order by key '{key[: wire.SHOWN]}' specified. Valid keys are '['name', 'timestamp']'"
+                if same
+                else f"Invalid attribute key '{key[: wire.SHOWN]}' specified. Valid keys are '{sorted(columns)}'"
             )
+            raise wire.invalid(said)
         key = same.get(key, key)
         if key in found:
             raise wire.invalid(f"`order_by` contains duplicate fields: {[c[: wire.SHOWN] for c in clauses]}")
@@ -151,14 +165,14 @@ class _Tokens:
     def end(self) -> bool:
         return not self._text[self._at :].strip()
 
-    def take(self, what: str) -> tuple[str, str]:
-        """The next word and its kind."""
+    def take(self, what: str, before: str = "") -> tuple[str, str]:
+        """The next word and its kind; `before` is what of the clause was taken."""
         match = _TOKEN.match(self._text, self._at)
         if match is None or match.lastgroup is None:
             rest = self._text[self._at :].strip()
             raise wire.invalid(
-                f"Invalid clause(s) in filter string: {rest[: wire.SHOWN]}"
-                if rest
+                f"Invalid clause(s) in filter string: {(rest or before)[: wire.SHOWN]}"
+                if rest or before
                 else f"Invalid comparison clause. Expected {what}, found the filter's end"
             )
         self._at = match.end()
@@ -169,8 +183,8 @@ class _Tokens:
         if kind != "word" or found.upper() != word:
             raise wire.invalid(f"Invalid clause(s) in filter string: {found[: wire.SHOWN]}")
 
-    def comparator(self) -> Any:
-        kind, found = self.take("a comparator")
+    def comparator(self, before: str) -> Any:
+        kind, found = self.take("a comparator", before)
         found = found.upper()
         if kind == "sign":
             return "!=" if found == "<>" else found
@@ -186,19 +200,22 @@ class _Tokens:
         values: list[str] = []
         while True:
             kind, value = self.take("a list")
-            if kind != "text":
-                if (kind, value) == ("mark", ")") and values:
+            if (kind, value) == ("mark", ")"):
+                if values:
                     return tuple(values)
+                raise _ill_formed("string values, but got empty list")
+            if kind != "text":
                 raise wire.invalid(
-                    "While parsing a list in the query, expected a non-empty list of string values, but got "
-                    f"{value[: wire.SHOWN]}"
+                    "While parsing a list in the query, expected string value, punctuation, or whitespace, but got "
+                    f"different type in list: ({value[: wire.SHOWN]},)"
                 )
             values.append(value[1:-1])
             kind, value = self.take("a comma or bracket")
             if (kind, value) == ("mark", ")"):
                 return tuple(values)
-            if (kind, value) != ("mark", ",") or len(values) >= CONDITIONS_MAX * 10:
-                raise wire.invalid(
-                    "While parsing a list in the query, expected a non-empty list of string values, but got "
-                    f"ill-formed list at {value[: wire.SHOWN]}."
-                )
+            if (kind, value) != ("mark", ",") or len(values) >= LISTED_MAX:
+                raise _ill_formed("string values, but got ill-formed list.")
+
+
+def _ill_formed(what: str) -> WireError:
+    return wire.invalid(f"While parsing a list in the query, expected a non-empty list of {what}")

@@ -2,6 +2,7 @@
 
 from roadworthy.faces.server.http import Route
 from roadworthy.faces.server.mlflow import artifacts, model_versions, registered_models, run_artifacts, server_info
+from roadworthy.faces.server.mlflow.webhooks import handlers as webhooks
 
 ROUTES: tuple[Route, ...] = (
     *server_info.ROUTES,
@@ -9,4 +10,5 @@ ROUTES: tuple[Route, ...] = (
     *run_artifacts.ROUTES,
     *registered_models.ROUTES,
     *model_versions.ROUTES,
+    *webhooks.ROUTES,
 )

@@ -1,0 +1,128 @@
+"""Conversations with a server that speaks MLflow's wire, played against any, so that two servers' answers compare.
+
+A step may keep a value of its answer under a name, for `{name}` in later steps. What differs from server to server for
+good reason (moments, ids, hosts) is replaced by what it is, numbered in the order in which it appeared.
+
+    python -m tests.faces.server.mlflow.talk http://127.0.0.1:5000 > recorded.json    # plays all against a server
+"""
+
+import json
+import re
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+# method, path with query, JSON body: status and decoded body of the answer
+Ask = Callable[[str, str, Any], tuple[int, Any]]
+_ID = re.compile(r"\b(m-[0-9a-f]{32}|tr-[0-9a-f]{32}|a-[0-9a-f]{32}|d-[0-9a-f]{32}|[0-9a-f]{32}|[0-9a-f-]{36})\b")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+_ARTIFACTS = re.compile(r"(mlflow-artifacts:|file:)/+[^\s\"']*?(?=/\d+/(models|traces|<))")
+_SET = re.compile(r"[{\[(]('[^']*'(?:, '[^']*')*)[})\]]")
+
+
+class Step(NamedTuple):
+    """One request; `keep` maps a name to where in the answer its value is, such as `run.info.run_id`."""
+
+    method: str
+    path: str
+    body: Any = None
+    keep: dict[str, str] = {}
+
+
+def play(ask: Ask, steps: Iterable[Step]) -> list[dict[str, Any]]:
+    """The answers to a conversation, one of each step, comparable between servers."""
+    kept: dict[str, str] = {}
+    seen: dict[str, str] = {}
+    answers = []
+    for step in steps:
+        status, said = ask(step.method, _filled(step.path, kept), _filled(step.body, kept))
+        for name, place in step.keep.items():
+            kept[name] = _at(said, place)
+        answers.append({"ask": f"{step.method} {step.path}", "status": status, "answer": _plain(said, seen)})
+    return answers
+
+
+def over_http(url: str) -> Ask:
+    """Ask a server at a URL."""
+
+    def ask(method: str, path: str, body: Any) -> tuple[int, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(url + path, data, {"Content-Type": "application/json"}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, _decoded(answer.read())
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, _decoded(refusal.read())
+
+    return ask
+
+
+def query(path: str, **fields: Any) -> str:
+    """A path with a query; a list is a field that repeats."""
+    return f"{path}?{urllib.parse.urlencode(fields, doseq=True)}"
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")[:200]
+
+
+def _filled(value: Any, kept: dict[str, str]) -> Any:
+    if isinstance(value, str):
+        for name, found in kept.items():
+            value = value.replace(f"{{{name}}}", found)
+        return value
+    if isinstance(value, dict):
+        return {key: _filled(each, kept) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_filled(each, kept) for each in value]
+    return value
+
+
+def _at(value: Any, place: str) -> str:
+    for part in place.split("."):
+        value = value[int(part)] if isinstance(value, list) else value[part]
+    return str(value)
+
+
+def _plain(value: Any, seen: dict[str, str], key: str = "") -> Any:
+    if isinstance(value, dict):
+        if "error_code" in value:
+            # For MLflow's own dashboards; its clients work it out when it is not there.
+            value = {name: each for name, each in value.items() if name not in ("error_class", "sqlstate")}
+        # An absent list is an empty one, and the order of fields is nobody's business.
+        return {name: _plain(each, seen, name) for name, each in sorted(value.items())}
+    if isinstance(value, list):
+        return (
+            sorted((_plain(each, seen, key) for each in value), key=_sorted_by)
+            if _unordered(value)
+            else [_plain(each, seen, key) for each in value]
+        )
+    if isinstance(value, int) and not isinstance(value, bool) and value > 10**12:
+        return "<ms>"
+    if isinstance(value, str):
+        value = _ID.sub(lambda match: seen.setdefault(match[0], f"<id {len(seen) + 1}>"), value)
+        value = _MOMENT.sub("<moment>", value)
+        value = _ARTIFACTS.sub("<artifacts>", value)
+        return _SET.sub(lambda match: f"[{', '.join(sorted(match[1].split(', ')))}]", value)
+    return value
+
+
+def _unordered(value: list[Any]) -> bool:
+    return bool(value) and all(isinstance(each, dict) and {"key"} <= each.keys() for each in value)
+
+
+def _sorted_by(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+if __name__ == "__main__":
+    from tests.faces.server.mlflow import talks
+
+    played = {name: play(over_http(sys.argv[1]), steps) for name, steps in talks.ALL.items()}
+    print(json.dumps(played, indent=1, ensure_ascii=False))
