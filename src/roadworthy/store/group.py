@@ -38,16 +38,18 @@ Work = Callable[[Store], Any]
 class _Piece(NamedTuple):
     work: Work
     actor: str
+    source: str
     done: asyncio.Future[Any]
 
 
 class Grouped(Store):
     """A store inside a transaction under way: what it changes is part of it, up to a savepoint of its own."""
 
-    def __init__(self, store: Store, tx: Transaction, actor: str) -> None:
+    def __init__(self, store: Store, tx: Transaction, actor: str, source: str = "") -> None:
         self.home, self.sql, self.blobs, self.keys = store.home, store.sql, store.blobs, store.keys
         self.clock, self.ids = store.clock, store.ids
         self.actor = actor or store.actor
+        self.source = source
         self.events: list[Event] = []
         self._tx = tx
 
@@ -57,7 +59,9 @@ class Grouped(Store):
         change = Change(self._tx._cursor, self._tx.dialect)  # noqa: SLF001 - the same transaction, with its event
         change.event = event
         yield change
-        stamped = msgspec.structs.replace(change.event, at=self.clock.now(), actor=change.event.actor or self.actor)
+        event = change.event
+        detail = {**event.detail, "from": self.source} if self.source else event.detail
+        stamped = msgspec.structs.replace(event, at=self.clock.now(), actor=event.actor or self.actor, detail=detail)
         self.events.append(stamped)
 
     @contextmanager
@@ -70,6 +74,15 @@ class Grouped(Store):
 
     def close(self) -> None:
         """Nothing: the transaction ends with its group."""
+
+
+@contextmanager
+def together(store: Store) -> Iterator[Grouped]:
+    """A store inside one transaction: all that is changed through it is there when the block ends, or nothing is."""
+    with store.sql.write() as tx:
+        grouped = Grouped(store, tx, "")
+        yield grouped
+        log.append_many(tx, grouped.events)
 
 
 class GroupCommit:
@@ -95,12 +108,13 @@ class GroupCommit:
         """How many pieces of work wait."""
         return len(self._waiting)
 
-    def submit(self, work: Work, *, actor: str = "") -> asyncio.Future[Any]:
+    def submit(self, work: Work, *, actor: str = "", source: str = "") -> asyncio.Future[Any]:
         """Have `work(store)` done in the next group; its result once it is durable.
 
         Args:
             work: must not wait for anything but the store, and changes nothing when it raises.
             actor: who is said to have made the changes.
+            source: the address they came from, empty for this machine.
 
         Raises:
             Fault: unavailable when too many wait.
@@ -108,7 +122,7 @@ class GroupCommit:
         if len(self._waiting) >= WAITING_MAX:
             raise unavailable("too many writes wait for the disk", fix="try again in a second")
         loop = asyncio.get_running_loop()
-        piece = _Piece(work, actor, loop.create_future())
+        piece = _Piece(work, actor, source, loop.create_future())
         self._waiting.append(piece)
         if not self._scheduled and not self._under_way:
             self._scheduled = True
@@ -176,7 +190,7 @@ class GroupCommit:
         return done
 
     def _one(self, tx: Transaction, piece: _Piece, events: list[Event]) -> tuple[bool, Any]:
-        store = Grouped(self._store, tx, piece.actor)
+        store = Grouped(self._store, tx, piece.actor, piece.source)
         tx.execute("SAVEPOINT piece")
         try:
             result = piece.work(store)

@@ -39,6 +39,12 @@ def open_anywhere() -> Store:
     return open_around()[0]
 
 
+def open_or_make() -> Store:
+    """The store of the project around, or `.roadworthy` in the current folder, made if need be."""
+    path = project_file.find(Path.cwd())
+    return open_anywhere() if path is not None else open_store(Path.cwd() / HOME)
+
+
 def open_around() -> tuple[Store, str]:
     """The same with the project's name, which is empty outside a project.
 
