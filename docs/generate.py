@@ -37,6 +37,7 @@ TABLES = (
     ("Serving", "[serving]"),
     ("MonitorSpec", "[monitor.NAME]"),
     ("Operate", "[operate]"),
+    ("Retention", "[retention]"),
     ("NotebookChecks", "[notebook]"),
     ("Rule", "a rule"),
 )

@@ -33,7 +33,8 @@ def free(path: Path, *, dry_run: bool = False) -> int:
             return unused if unused >= max(FREE_BYTES_MIN, FREE_SHARE_MIN * size) else 0
         try:
             if connection.execute("PRAGMA auto_vacuum").fetchone()[0] == _INCREMENTAL:
-                connection.execute("PRAGMA incremental_vacuum").fetchall()
+                # It gives back a page a step, and `execute` takes one step of what has no columns.
+                connection.executescript("PRAGMA incremental_vacuum;")
             else:
                 # From then on pages can be given back one by one, without writing the whole file anew.
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
