@@ -45,7 +45,7 @@ Pairs = list[tuple[str, str]]
 
 def of_run(reader: Reader, kind: Kind, run: int) -> dict[str, str]:
     """All of one run, by key."""
-    return dict(sorted(reader.rows(_READ[kind], run=run)))  # type: ignore[arg-type]
+    return dict(sorted(reader.rows(_READ[kind], run=run)))
 
 
 def of_runs(reader: Reader, kind: Kind, runs: Sequence[int]) -> dict[int, Pairs]:
@@ -100,3 +100,14 @@ def text(value: Any) -> str:
 def listed(reader: Reader, numbers: Sequence[int]) -> Any:
     """Numbers as the parameter of a statement that looks for any of them."""
     return json.dumps(list(numbers)) if reader.dialect == "sqlite" else list(numbers)
+
+
+def written_list(dialect: Dialect, values: Sequence[Any]) -> Any:
+    """As `listed`, of words."""
+    return json.dumps(list(values)) if dialect == "sqlite" else list(values)
+
+
+def glob(pattern: str) -> str:
+    """A pattern of LIKE for SQLite, whose own knows no case; GLOB does, with other signs."""
+    signs = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
+    return "".join(signs.get(sign, sign) for sign in pattern)

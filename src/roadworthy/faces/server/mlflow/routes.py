@@ -1,11 +1,27 @@
 """Every route of MLflow's wire; docs/reference/mlflow-endpoints.md is generated from it."""
 
 from roadworthy.faces.server.http import Route
-from roadworthy.faces.server.mlflow import artifacts, model_versions, registered_models, run_artifacts, server_info
+from roadworthy.faces.server.mlflow import (
+    artifacts,
+    experiments,
+    metric_history,
+    model_versions,
+    registered_models,
+    run_artifacts,
+    run_logging,
+    run_search,
+    runs,
+    server_info,
+)
 from roadworthy.faces.server.mlflow.webhooks import handlers as webhooks
 
 ROUTES: tuple[Route, ...] = (
     *server_info.ROUTES,
+    *experiments.ROUTES,
+    *runs.ROUTES,
+    *run_logging.ROUTES,
+    *run_search.ROUTES,
+    *metric_history.ROUTES,
     *artifacts.ROUTES,
     *run_artifacts.ROUTES,
     *registered_models.ROUTES,

@@ -1,0 +1,268 @@
+"""What runs log: metrics, parameters, tags, models, inputs and outputs. The hot path of the server.
+
+In: requests of clients, a great many. Out: rows of registry/; acknowledged when they are durable. None of it is an
+event by itself: the event that ends the run carries the digest of its points.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from roadworthy.faces.server.http import Reply, Request, Route
+from roadworthy.faces.server.identity.who import Identity
+from roadworthy.faces.server.mlflow import run_rules
+from roadworthy.faces.server.mlflow.runs import NAME_TAG, active, named
+from roadworthy.faces.server.mlflow.schema import run as schema
+from roadworthy.faces.server.mlflow.wire import answer, endpoint, invalid, missing, read, required
+from roadworthy.faces.server.server import Server
+from roadworthy.registry import inputs, labels, metrics, runs
+from roadworthy.registry.chunks import Point
+from roadworthy.registry.run_rows import Row
+from roadworthy.store.sql import Transaction
+from roadworthy.store.store import Store
+
+MODELS_TAG = "mlflow.log-model.history"
+CONTEXT_TAG = "mlflow.data.context"
+DATASETS_MAX = 1_000
+MODELS_MAX = 1_000
+_MODEL_FIELDS = {"artifact_path", "flavors", "utc_time_created", "run_id"}
+_MODEL_KEPT = ("run_id", "artifact_path", "utc_time_created", "flavors", "model_uuid", "mlflow_version")
+
+
+async def log_metric(server: Server, request: Request) -> Reply:
+    message = read(request, schema.LogMetric)
+    run_id = named(message)
+    required(message.key, "key")
+    required(message.value, "value")
+    required(message.timestamp, "timestamp")
+    value, at_ms = message.value, message.timestamp
+    assert value is not UNSET
+    assert at_ms is not UNSET
+    run_rules.metric(message.key, value, at_ms)
+    points = {message.key: [(at_ms, message.step, value)]}
+
+    def work(tx: Transaction, row: Row) -> None:
+        metrics.append(tx, row, points)
+
+    return await _append(server, run_id, request.identity, work)
+
+
+async def log_batch(server: Server, request: Request) -> Reply:
+    message = read(request, schema.LogBatch)
+    required(message.run_id, "run_id")
+    run_rules.run_id(message.run_id)
+    points = _points(message.metrics)
+    for n, pair in enumerate(message.params):
+        required(pair.key, f"params[{n}].key")
+        run_rules.param(pair.key, pair.value, f"params[{n}]")
+    for n, pair in enumerate(message.tags):
+        required(pair.key, f"tags[{n}].key")
+        run_rules.tag(pair.key, pair.value, f"tags[{n}]")
+    run_rules.batch(len(message.metrics), len(message.params), len(message.tags))
+    run_rules.keys_once([pair.key for pair in message.params])
+    tags = {pair.key: pair.value for pair in message.tags}
+
+    def work(tx: Transaction, row: Row) -> None:
+        if message.params:
+            _put_params(tx, row, [(pair.key, pair.value) for pair in message.params])
+        if points:
+            metrics.append(tx, row, points)
+        if tags:
+            labels.put(tx, "tags", row, tags.items())
+
+    return await _append(server, message.run_id, request.identity, work, name=tags.get(NAME_TAG, ""))
+
+
+async def log_param(server: Server, request: Request) -> Reply:
+    message = read(request, schema.LogPair)
+    run_id = named(message)
+    required(message.key, "key")
+    run_rules.param(message.key, message.value)
+
+    def work(tx: Transaction, row: Row) -> None:
+        before = labels.param(tx, row.seq, message.key)
+        if before is None:
+            labels.put(tx, "params", row, [(message.key, message.value)])
+        elif before != message.value:
+            raise invalid(
+                f"Changing param values is not allowed. Param with key='{message.key}' was already logged with "
+                f"value='{before}' for run ID='{row.id}'. Attempted logging new value '{message.value}'."
+            )
+
+    return await _append(server, run_id, request.identity, work)
+
+
+async def set_tag(server: Server, request: Request) -> Reply:
+    message = read(request, schema.LogPair)
+    run_id = named(message)
+    required(message.key, "key")
+    run_rules.tag(message.key, message.value)
+
+    def work(tx: Transaction, row: Row) -> None:
+        labels.put(tx, "tags", row, [(message.key, message.value)])
+
+    return await _append(server, run_id, request.identity, work, name=message.value if message.key == NAME_TAG else "")
+
+
+async def delete_tag(server: Server, request: Request) -> Reply:
+    message = read(request, schema.DeleteTag)
+    run_id = named(message)
+    required(message.key, "key")
+
+    def work(tx: Transaction, row: Row) -> None:
+        if not labels.delete_tag(tx, row, message.key):
+            raise missing(f"No tag with name: {message.key} in run with id {row.id}")
+
+    return await _append(server, run_id, request.identity, work)
+
+
+async def log_model(server: Server, request: Request) -> Reply:
+    message = read(request, schema.LogModel)
+    required(message.run_id, "run_id")
+    required(message.model_json, "model_json")
+    try:
+        model = msgspec.json.decode(message.model_json)
+    except msgspec.DecodeError:
+        model = None
+    if not isinstance(model, dict):
+        raise invalid(f"Malformed model info. \n {message.model_json[:1000]} \n is not a valid JSON.")
+    lacking = _MODEL_FIELDS - model.keys()
+    if lacking:
+        raise invalid(f"Model json is missing mandatory fields: {lacking}")
+    kept = {name: model[name] for name in _MODEL_KEPT if name in model}
+    flavors = kept["flavors"]
+    if isinstance(flavors, dict):
+        kept["flavors"] = {name: _without_config(flavor) for name, flavor in flavors.items()}
+
+    def work(tx: Transaction, row: Row) -> None:
+        before = labels.tag(tx, row.seq, MODELS_TAG)
+        value = msgspec.json.encode([*_history(before), kept]).decode()
+        run_rules.tag(MODELS_TAG, value)
+        labels.put(tx, "tags", row, [(MODELS_TAG, value)])
+
+    return await _append(server, message.run_id, request.identity, work)
+
+
+async def log_inputs(server: Server, request: Request) -> Reply:
+    message = read(request, schema.LogInputs)
+    required(message.run_id, "run_id")
+    run_rules.run_id(message.run_id)
+    if len(message.datasets) > DATASETS_MAX or len(message.models) > MODELS_MAX:
+        raise invalid(f"a request has at most {DATASETS_MAX} data sets and {MODELS_MAX} models")
+    reads = {(each.dataset.name, each.dataset.digest): each for each in reversed([_read(d) for d in message.datasets])}
+    models = [inputs.Model("input", model.model_id, 0) for model in message.models]
+
+    def work(tx: Transaction, row: Row) -> None:
+        inputs.add_datasets(tx, row, list(reversed(reads.values())))
+        inputs.add_models(tx, row, models)
+
+    return await _append(server, message.run_id, request.identity, work)
+
+
+async def log_outputs(server: Server, request: Request) -> Reply:
+    message = read(request, schema.LogOutputs)
+    required(message.run_id, "run_id")
+    if not message.models:
+        required(None, "models")
+    if len(message.models) > MODELS_MAX:
+        raise invalid(f"a request has at most {MODELS_MAX} models")
+    models = [inputs.Model("output", model.model_id, model.step) for model in message.models]
+
+    def work(tx: Transaction, row: Row) -> None:
+        inputs.add_models(tx, row, models)
+
+    return await _append(server, message.run_id, request.identity, work)
+
+
+async def _append(
+    server: Server, run_id: str, identity: Identity, work: Callable[[Transaction, Row], None], *, name: str = ""
+) -> Reply:
+    """Append to a run; a new name of the run, which is a change and not an appendix, is an event."""
+
+    def piece(store: Store) -> None:
+        with store.append() as tx:
+            row = active(tx, run_id, identity)
+            work(tx, row)
+            if name and name != row.name:
+                runs.conclude(store, row._replace(name=name))
+
+    await server.write(piece, identity)
+    return answer()
+
+
+def _points(sent: Sequence[schema.Metric]) -> dict[str, list[Point]]:
+    """A batch's points by key."""
+    found: dict[str, list[Point]] = {}
+    for n, metric in enumerate(sent):
+        value, at_ms = metric.value, metric.timestamp
+        if not metric.key or value is UNSET or at_ms is UNSET:
+            required(metric.key, f"metrics[{n}].key")
+            required(value, f"metrics[{n}].value")
+            required(at_ms, f"metrics[{n}].timestamp")
+            raise AssertionError
+        points = found.get(metric.key)
+        if points is None or at_ms < 0:
+            run_rules.metric(metric.key, value, at_ms, f"metrics[{n}]")
+            points = found.setdefault(metric.key, [])
+        points.append((at_ms, metric.step, value))
+    return found
+
+
+def _put_params(tx: Transaction, row: Row, pairs: labels.Pairs) -> None:
+    before = labels.of_run(tx, "params", row.seq)
+    changed = [
+        {"key": key, "old_value": before[key], "new_value": value}
+        for key, value in pairs
+        if key in before and before[key] != value
+    ]
+    if changed:
+        raise invalid(
+            f"Changing param values is not allowed. Params were already logged='{changed}' for run ID='{row.id}'."
+        )
+    labels.put(tx, "params", row, pairs)
+
+
+def _history(tag: str | None) -> list[Any]:
+    try:
+        found = msgspec.json.decode(tag) if tag else []
+    except msgspec.DecodeError:
+        return []
+    return found if isinstance(found, list) else []
+
+
+def _without_config(flavor: Any) -> Any:
+    return {name: value for name, value in flavor.items() if name != "config"} if isinstance(flavor, dict) else flavor
+
+
+def _read(sent: schema.DatasetInput) -> inputs.Read:
+    dataset = sent.dataset
+    if dataset is UNSET:
+        raise invalid("Dataset input must have a dataset associated with it.")
+    tags: Sequence[schema.Pair] = () if sent.tags is UNSET else sent.tags
+    run_rules.dataset(dataset, tags)
+    return inputs.Read(
+        dataset=inputs.Dataset(
+            name=dataset.name,
+            digest=dataset.digest,
+            source_type=dataset.source_type,
+            source=dataset.source,
+            schema=None if dataset.schema is UNSET else dataset.schema,
+            profile=None if dataset.profile is UNSET else dataset.profile,
+        ),
+        context=next((tag.value for tag in tags if tag.key == CONTEXT_TAG), None),
+        tags=[(tag.key, tag.value) for tag in tags],
+    )
+
+
+ROUTES: tuple[Route, ...] = (
+    *endpoint("POST", "/runs/log-metric", log_metric, "editor"),
+    *endpoint("POST", "/runs/log-batch", log_batch, "editor"),
+    *endpoint("POST", "/runs/log-parameter", log_param, "editor"),
+    *endpoint("POST", "/runs/set-tag", set_tag, "editor"),
+    *endpoint("POST", "/runs/delete-tag", delete_tag, "editor"),
+    *endpoint("POST", "/runs/log-model", log_model, "editor"),
+    *endpoint("POST", "/runs/log-inputs", log_inputs, "editor"),
+    *endpoint("POST", "/runs/outputs", log_outputs, "editor"),
+)

@@ -1,0 +1,103 @@
+"""Searches over runs, over MLflow's wire.
+
+In: requests of clients. Out: pages of registry/run_search.py in MLflow's words. A page's token is the place of its last
+run in the order: nothing is counted from the start again, and a run that is added meanwhile moves no page.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+
+import msgspec
+
+from roadworthy.faces.server.http import Reply, Request, Route
+from roadworthy.faces.server.identity.who import Identity
+from roadworthy.faces.server.mlflow import experiments, run_filters, run_rules, run_shown
+from roadworthy.faces.server.mlflow.schema import experiment
+from roadworthy.faces.server.mlflow.schema import run as schema
+from roadworthy.faces.server.mlflow.wire import answer, endpoint, invalid, read
+from roadworthy.faces.server.server import Server
+from roadworthy.registry import groups, run_search
+from roadworthy.registry.run_query import Order, Query
+from roadworthy.store.sql import Reader
+from roadworthy.store.store import Store
+
+PAGE_MAX = 50_000
+GROUPS_MAX = 10_000
+_VIEWS = {("active",): "active", ("deleted",): "deleted", ("active", "deleted"): ""}
+_VALUES = msgspec.json.Decoder(tuple[str | int | float, ...])
+
+
+async def search(server: Server, request: Request) -> Reply:
+    message = read(request, schema.Search)
+    query = wanted(message)
+
+    def work(store: Store) -> Reply:
+        with store.read() as reader:
+            return answer(page(reader, query, message.experiment_ids, request.identity))
+
+    return await server.read(work)
+
+
+def wanted(message: schema.Search) -> Query:
+    """The query of a message, its groups still to be named.
+
+    Raises:
+        WireError: INVALID_PARAMETER_VALUE.
+    """
+    if message.max_results > PAGE_MAX:
+        raise invalid(
+            f"Invalid value {message.max_results} for parameter 'max_results' supplied.  Hint: Value was of type "
+            "'int'. See the API docs for more information about request parameters."
+        )
+    if len(message.experiment_ids) > GROUPS_MAX:
+        raise invalid(f"a search is over at most {GROUPS_MAX} experiments")
+    order = run_filters.order(message.order_by)
+    return Query(
+        groups=(),
+        stage=_VIEWS[experiments.stages(message.run_view_type)],
+        conditions=run_filters.conditions(message.filter),
+        order=order,
+        limit=run_rules.max_results(message.max_results, PAGE_MAX),
+        after=after(message.page_token, order),
+        place=experiment.location(0, "")[:-1],
+    )
+
+
+def page(reader: Reader, query: Query, sent: Sequence[str], identity: Identity) -> schema.Page:
+    """The page of a query over the experiments that were sent; those not there or not to be seen have no runs."""
+    numbers = dict.fromkeys(run_rules.experiment_id(each) for each in sent)
+    seen = tuple(
+        number
+        for number in numbers
+        if (group := groups.find(reader, number, tags=False)) is not None and identity.may("viewer", group.project)
+    )
+    found = run_search.search(reader, msgspec.structs.replace(query, groups=seen))
+    if not found.rows:
+        return schema.Page()
+    shown = run_shown.runs(reader, found.rows)
+    return schema.Page(runs=shown, next_page_token=token(found.after)) if found.after else schema.Page(runs=shown)
+
+
+def token(place: run_search.Place) -> str:
+    """A place as text."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode()
+
+
+def after(sent: str, order: tuple[Order, ...]) -> run_search.Place:
+    """The place that a token names, which must fit the order.
+
+    Raises:
+        WireError: INVALID_PARAMETER_VALUE for what is no token of this search.
+    """
+    if not sent:
+        return ()
+    try:
+        place = _VALUES.decode(base64.urlsafe_b64decode(sent))
+        run_search.check(place, order)
+    except (binascii.Error, msgspec.DecodeError, ValueError):
+        raise invalid(f"Invalid page token, could not base64-decode: {sent[:50]}") from None
+    return place
+
+
+ROUTES: tuple[Route, ...] = (*endpoint("POST", "/runs/search", search, "viewer"),)
