@@ -10,25 +10,41 @@ import logging
 import signal
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvicorn
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-CONNECTIONS_MAX = 4096
 HEADER_BYTES_MAX = 32 << 10
 HEADERS_MAX = 100
-HEADERS_S_MAX = 10.0  # from the first byte (or the connection) to the end of the headers
-BODY_S_MAX = 60.0  # from the end of the headers to the end of the body
-READER_S_MAX = 30.0  # a client that does not read its answer
 KEEP_ALIVE_S = 75
 DRAIN_S_MAX = 30
+
+
+class Limits(NamedTuple):
+    """What a door takes.
+
+    Args:
+        connections: at once.
+        headers_s: from the first byte (or the connection) to the end of the headers.
+        body_s: from the end of the headers to the end of the body; with `body_bytes_least`, for each such part of it.
+        body_bytes_least: what a body of any size brings at least in `body_s`; 0 when it must be there whole by then.
+        reader_s: for a client that does not read its answer.
+    """
+
+    connections: int = 4096
+    headers_s: float = 10.0
+    body_s: float = 60.0
+    body_bytes_least: int = 0
+    reader_s: float = 30.0
 
 
 class Guarded(HttpToolsProtocol):
     """One connection, which may neither send nor take for ever."""
 
+    limits = Limits()
+    _body_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
     _reader_deadline: asyncio.TimerHandle | None = None
     _header_bytes = 0
@@ -37,10 +53,10 @@ class Guarded(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS_MAX:
+        if len(self.connections) > self.limits.connections:
             self._refuse(b"503 Service Unavailable", b"retry-after: 1\r\n")
         else:
-            self._arm(HEADERS_S_MAX)
+            self._arm(self.limits.headers_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
@@ -56,12 +72,12 @@ class Guarded(HttpToolsProtocol):
         if self._in_headers and self._header_bytes > HEADER_BYTES_MAX and not self.transport.is_closing():
             self._refuse(b"431 Request Header Fields Too Large")
         elif self._waits():
-            self._arm(HEADERS_S_MAX)
+            self._arm(self.limits.headers_s)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_headers = True
-        self._arm(HEADERS_S_MAX)
+        self._arm(self.limits.headers_s)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
@@ -70,9 +86,13 @@ class Guarded(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_headers = False
-        self._header_bytes = 0
-        self._arm(BODY_S_MAX)
+        self._header_bytes = self._body_bytes = 0
+        self._arm(self.limits.body_s)
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._in_headers = True
@@ -81,7 +101,7 @@ class Guarded(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._reader_deadline = self.loop.call_later(READER_S_MAX, self.transport.abort)
+        self._reader_deadline = self.loop.call_later(self.limits.reader_s, self.transport.abort)
 
     def resume_writing(self) -> None:
         if self._reader_deadline is not None:
@@ -104,6 +124,12 @@ class Guarded(HttpToolsProtocol):
         return idle and self._deadline is None and self.timeout_keep_alive_task is None
 
     def _too_slow(self) -> None:
+        least = self.limits.body_bytes_least
+        # What the application does not take yet is not the client's fault.
+        if not self._in_headers and least and (self._body_bytes >= least or self.flow.read_paused):
+            self._body_bytes = 0
+            self._arm(self.limits.body_s)
+            return
         self._refuse(b"408 Request Timeout")
 
     def _refuse(self, status: bytes, more: bytes = b"") -> None:
@@ -135,14 +161,28 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def server(application: Any) -> Server:
-    """A server of one application, to be run on sockets that are given to it."""
+class Certificate(NamedTuple):
+    """What TLS needs: the files of a certificate chain and its key."""
+
+    chain: str
+    key: str
+
+
+def server(application: Any, *, limits: Limits | None = None, certificate: Certificate | None = None) -> Server:
+    """A server of one application, to be run on sockets that are given to it.
+
+    Args:
+        limits: others than a router's.
+        certificate: for TLS.
+    """
     # Whatever strangers send is no news; without this they could fill the disk with warnings.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http=Guarded,
+        http=Guarded if limits is None else type("Guarded", (Guarded,), {"limits": limits}),
+        ssl_certfile=certificate.chain if certificate else None,
+        ssl_keyfile=certificate.key if certificate else None,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -156,11 +196,13 @@ def server(application: Any) -> Server:
     return Server(config)
 
 
-def serve(*pairs: tuple[Any, socket.socket]) -> None:
+def serve(
+    *pairs: tuple[Any, socket.socket], limits: Limits | None = None, certificate: Certificate | None = None
+) -> None:
     """Serve each application on its socket until the process is told to stop."""
 
     async def all_of_them() -> None:
-        servers = [server(application) for application, _ in pairs]
+        servers = [server(application, limits=limits, certificate=certificate) for application, _ in pairs]
         for other in servers[1:]:
             other.first = False
         others = [

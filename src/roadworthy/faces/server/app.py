@@ -6,11 +6,11 @@ handler. Errors have the shape of the route's face.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any
 
-from roadworthy.faces.server import bodies, errors
+from roadworthy.faces.server import bodies, errors, logs
 from roadworthy.faces.server.http import FileBody, Reply, Request, Route
 from roadworthy.faces.server.routing import Found, Table
 from roadworthy.faces.server.server import Server
@@ -18,8 +18,9 @@ from roadworthy.serving.wire import Gone, Headers, id_of
 
 _log = logging.getLogger("roadworthy.server")
 
-# Says who asks (setting `request.identity`), or answers in the handler's place.
-Guard = Callable[[Server, Request, Route | None], Reply | None]
+# Says who asks (setting `request.identity`), or answers in the handler's place; it may have to wait for that.
+Verdict = Reply | None
+Guard = Callable[[Server, Request, Route | None], Verdict | Awaitable[Verdict]]
 
 
 class Application:
@@ -52,7 +53,18 @@ class Application:
             reply = await self._reply(request, found, receive)
         except Gone:
             return
-        self.server.counters.observe(route.path if route else "other", reply.status, perf_counter() - began)
+        duration_s = perf_counter() - began
+        self.server.counters.observe(route.path if route else "other", reply.status, duration_s)
+        if self.server.settings.access_log:
+            logs.access(
+                source=request.source,
+                who=request.identity.name,
+                method=request.method,
+                path=request.path,
+                status=reply.status,
+                duration_s=duration_s,
+                request_id=request.id,
+            )
         await _send(send, reply, request)
 
     async def _reply(self, request: Request, found: Found | tuple[str, ...], receive: Any) -> Reply:
@@ -60,6 +72,8 @@ class Application:
         try:
             for guard in self._guards:
                 answer = guard(self.server, request, route)
+                if answer is not None and not isinstance(answer, Reply):
+                    answer = await answer
                 if answer is not None:
                     return answer
             if not isinstance(found, Found):

@@ -40,7 +40,8 @@ async def about(server: Server, request: Request) -> Reply:  # noqa: ARG001
     return Reply(200, body)
 
 
-async def metrics(server: Server, request: Request) -> Reply:  # noqa: ARG001
+async def metrics(server: Server, request: Request) -> Reply:
+    request.identity.require("viewer")
     return Reply(200, server.counters.text(), TYPE)
 
 

@@ -5,14 +5,18 @@ a moment) and `store` itself for look-ups by key, which are quicker done than ha
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from roadworthy.faces.server.identity.door import Door
+from roadworthy.faces.server.identity.oidc import Login, Provider, secret_of
 from roadworthy.faces.server.identity.who import Identity
-from roadworthy.nouns.errors import unavailable
+from roadworthy.faces.server.identity.workloads import Workload, Workloads
+from roadworthy.nouns.errors import Fault, unavailable
 from roadworthy.serving.counters import Counters
 from roadworthy.store.group import GroupCommit
 from roadworthy.store.store import Store
@@ -31,6 +35,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         url: where clients reach it, for answers that name it.
         hosts: names it answers for beside its own address.
         login: whether every request must say who asks.
+        exposed: whether it listens on more than the loopback address.
+        behind_proxy: whether a proxy of one's own stands before it and says where requests come from.
+        oidc: the identity provider of people, if there is one.
+        workloads: machines that show tokens of their platform's.
+        log_format: `text` or `json`.
+        access_log: whether each request gets a line in the log.
+        secure: whether clients reach it by TLS, by its own or the proxy's.
+        requests_per_s: of one identity or address; more are asked to wait. 0 for any number.
         mlflow_ui: the folder of an installed MLflow's pages, empty to serve none.
         uploads_bytes_max: of one artifact.
         private_webhooks: whether webhooks may go to private addresses.
@@ -39,6 +51,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     url: str = ""
     hosts: tuple[str, ...] = ()
     login: bool = False
+    exposed: bool = False
+    behind_proxy: bool = False
+    oidc: Provider | None = None
+    workloads: tuple[Workload, ...] = ()
+    secure: bool = False
+    log_format: Literal["text", "json"] = "text"
+    access_log: bool = False
+    requests_per_s: float = 0.0
     mlflow_ui: str = ""
     uploads_bytes_max: int = 1 << 40
     private_webhooks: bool = False
@@ -57,6 +77,8 @@ class Server:
         self.settings = settings
         self.group = GroupCommit(store)
         self.counters = Counters()
+        self.login = Login(settings.oidc, secret_of(settings.oidc)) if settings.oidc is not None else None
+        self.door = Door(store, self._some_time, [Workloads(settings.workloads).vouch] if settings.workloads else ())
         self.ready = False
         self._beside: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -75,8 +97,13 @@ class Server:
         The store it is given is inside the transaction: room functions that change or read work on it as on any other.
         `work` waits for nothing but the store, and what it raises takes back what it did.
         """
-        result: T = await self.group.submit(work, actor=identity.name)
+        result: T = await self.group.submit(work, actor=identity.name, source=identity.source)
         return result
+
+    def _some_time(self, work: Callable[[Store], None]) -> None:
+        """Do `work(store)` in a group to come; nobody waits for it, and nobody hears when it fails."""
+        with contextlib.suppress(Fault):
+            self.group.submit(work).add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def read(self, work: Callable[[Store], T]) -> T:
         """Do `work(store)` in a thread, beside the writer and other reads."""
