@@ -40,9 +40,9 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         Console().print(drawn, markup=False)
         return
     lines = [list(headers), *cells]
-    widths = [max(_width(line[i]) for line in lines) for i in range(len(headers))]
+    widths = [max(text_width(line[i]) for line in lines) for i in range(len(headers))]
     for line in lines:
-        padded = (text + " " * (width - _width(text)) for text, width in zip(line, widths, strict=True))
+        padded = (text + " " * (width - text_width(text)) for text, width in zip(line, widths, strict=True))
         click.echo("  ".join(padded).rstrip())
 
 
@@ -151,7 +151,7 @@ def _print_error(code: str, what: str, where: str, fix: str, **detail: Any) -> N
     print_json({"error": {"code": code, "what": what, "where": where, "fix": fix, **detail}})
 
 
-def _width(text: str) -> int:
+def text_width(text: str) -> int:
     """How many columns of a terminal a text takes."""
     if text.isascii():
         return len(text)

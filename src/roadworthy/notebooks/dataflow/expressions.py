@@ -6,7 +6,7 @@ Called by `walk.py` through the table of handlers.
 import ast
 
 from roadworthy.notebooks.dataflow.cell_flow import Call, Mutation, Text
-from roadworthy.notebooks.dataflow.mutations import FUNCTIONS, How, of_method
+from roadworthy.notebooks.dataflow.mutations import FUNCTIONS, GIVES_NOTHING, How, of_method
 from roadworthy.notebooks.dataflow.names import COMPREHENSION, Names, Scope, handles
 
 _OPAQUE_CALLS = frozenset({"exec", "globals", "locals", "vars"})
@@ -42,6 +42,7 @@ def _constant_node(names: Names, node: ast.Constant) -> None:
 def _attribute_node(names: Names, node: ast.Attribute) -> None:
     if node.ctx.__class__ is not ast.Load:
         changed_part(names, node, "attribute", node.attr)
+    names.taken = node.value
     names.visit(node.value)
 
 
@@ -86,6 +87,8 @@ def _call_node(names: Names, node: ast.Call) -> None:
 
 def _method(names: Names, node: ast.Call, function: ast.Attribute) -> None:
     how = of_method(function.attr)
+    if node is names.taken and function.attr in GIVES_NOTHING:
+        how = None  # `later = results.append(data)`: a list's append gives nothing to take
     for keyword in node.keywords:
         if keyword.arg == "inplace" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True:
             how = "inplace"

@@ -23,6 +23,14 @@ METHODS: dict[str, How] = {
     "remove_node": "shrink", "remove_edge": "shrink", "add_module": "set", "register_buffer": "set",
 }  # fmt: skip
 
+# Those of them that give nothing back: where something is taken from them, they are another class's.
+GIVES_NOTHING = frozenset(
+    {
+        "append", "extend", "insert", "appendleft", "extendleft", "remove", "clear", "add", "discard", "update", "sort",
+        "reverse", "rotate",
+    }
+)  # fmt: skip
+
 # Functions that change an argument, by the end of their dotted name: which argument, from 0.
 FUNCTIONS: dict[str, tuple[int, How]] = {
     "random.shuffle": (0, "reorder"), "heapq.heappush": (0, "grow"), "heapq.heappop": (0, "shrink"),

@@ -87,6 +87,7 @@ class Names:
         self.perhaps: set[str] = set()
         self.kept: set[str] = set()  # bound, to an object from before: `x += …`
         self.alias_of: dict[str, str] = {}
+        self.taken: ast.AST | None = None  # a call whose value is assigned, or asked for more
         self.guard = 0
         self.guarded_reads: set[str] = set()
         self.defines: dict[str, ast.AST] = {}

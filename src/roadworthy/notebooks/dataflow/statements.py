@@ -23,6 +23,7 @@ def _assign_node(names: Names, node: ast.Assign) -> None:
     if not names.scopes and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
         _named(names, node, node.targets[0], node.value)
         return
+    names.taken = node.value
     names.visit(node.value)
     for target in node.targets:
         names.visit(target)
@@ -43,6 +44,7 @@ def _named(names: Names, node: ast.stmt, target: ast.Name, value: ast.expr) -> N
         if made is not None:
             names.functions[name] = made
         return
+    names.taken = value
     names.visit(value)
     if (name in names.uses or name in names.kept) and any(
         isinstance(part, ast.Name) and part.id == name for part in ast.walk(value)

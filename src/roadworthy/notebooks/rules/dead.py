@@ -10,6 +10,7 @@ from roadworthy.notebooks.rules.finding import Finding, Severity
 from roadworthy.notebooks.rules.subject import Subject
 
 _STATEMENTS_MIN = 4
+_TESTING = re.compile(r"assert|def test|class Test")
 # Calls that make a value and do nothing else.
 _PURE = frozenset(
     {
@@ -50,9 +51,9 @@ class DeadCell:
                 continue
             if any((cell.index, name) in used or name.startswith("_") for name in cell.defines):
                 continue
-            if any(name in subject.read_elsewhere(cell.index) for name in cell.defines):
-                continue
             if all(_is_idle(subject, statement) for statement in cell.tree.body):
+                if subject.read_elsewhere(cell.index).intersection(cell.defines):
+                    continue
                 names = ", ".join(f"`{name}`" for name in list(cell.defines)[:3])
                 more = " and more" if len(cell.defines) > 3 else ""
                 yield subject.finding(
@@ -136,7 +137,7 @@ def _tested(subject: Subject) -> set[str]:
     found: set[str] = set()
     for cell in subject.flow.cells:
         tree = cell.tree
-        if tree is None or ("assert" not in cell.python and "test" not in cell.python):
+        if tree is None or not _TESTING.search(cell.python):
             continue
         for part in ast.walk(tree):
             testing = isinstance(part, ast.Assert) or (

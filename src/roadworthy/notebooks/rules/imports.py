@@ -21,7 +21,7 @@ _ACTS_ON_IMPORT = frozenset(
         "tensorflow_addons", "autotime", "datashader.geo", "matplotlib_inline", "pyarrow_hotfix", "pytimetk",
     }
 )  # fmt: skip
-_ACTING_WORDS = re.compile(r"(^|\.)(pandas|xarray|extensions?|plugins?|register\w*|setup\w*|patch\w*|style\w*)$")
+_TOO_PLAIN_TO_ACT = frozenset({"matplotlib", "scipy", "sklearn", "numpy", "statsmodels", "networkx"})
 _EXTENDS_BY_NAME = frozenset({"Axes3D", "enable_iterative_imputer", "enable_halving_search_cv", "proj3d"})
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
@@ -219,8 +219,10 @@ def _acts(made: Import) -> bool:
         return True
     if made.module.partition(".")[0] == "__future__" or made.name == "_":
         return True
-    # `import a.b` may be there so that `a.b` exists; `import hvplot.pandas` so that tables can plot.
-    return not made.attribute and "." in made.module and bool(_ACTING_WORDS.search(made.module))
+    # `import dowhy.api`, `import hvplot.pandas`: a submodule without a name of its own is often there to act.
+    top = made.module.partition(".")[0]
+    nameless = not made.attribute and "." in made.module and made.name == top
+    return nameless and top not in sys.stdlib_module_names and top not in _TOO_PLAIN_TO_ACT
 
 
 def _mentioned(subject: Subject) -> set[str]:

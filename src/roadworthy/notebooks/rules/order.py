@@ -40,7 +40,7 @@ class OutOfOrder:
     def find(self, subject: Subject) -> Iterator[Finding]:
         before, before_at = 0, -1
         for cell in subject.notebook.cells:
-            if cell.kind != "code" or cell.count is None or not cell.source.strip():
+            if cell.kind != "code" or not cell.count or not cell.source.strip():
                 continue
             if cell.count < before:
                 yield subject.finding(

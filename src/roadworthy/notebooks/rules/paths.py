@@ -192,7 +192,11 @@ def file_read(call: Named) -> str | None:
             return None
     elif head not in _LIBRARIES and not call.name.startswith("spark."):
         return None
-    if method == "load_dataset" or (method == "load" and head in {"json", "pickle", "torch.hub"}):
+    if (
+        method == "load_dataset"
+        or ".tutorial." in call.name
+        or (method == "load" and head in {"json", "pickle", "torch.hub"})
+    ):
         return None
     return _path(argument(call.node, 0, _READERS[method]))
 

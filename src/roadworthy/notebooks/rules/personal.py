@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import msgspec
 
 from roadworthy.data import personal
-from roadworthy.notebooks.notebook import Cell, output_texts
 from roadworthy.notebooks.rules.finding import Finding, Severity
 from roadworthy.notebooks.rules.subject import Subject
 
@@ -36,7 +35,7 @@ class PersonalOutput:
 
     def find(self, subject: Subject) -> Iterator[Finding]:
         for cell in subject.notebook.cells:
-            told = _shown(cell) if cell.outputs else ""
+            told = _shown(subject, cell.index) if cell.outputs else ""
             if told:
                 yield subject.of_output(
                     self, cell.index, f"the output shows {told}", fix="clear it, and show counts or masked columns"
@@ -72,20 +71,16 @@ class PersonalLiteral:
                     break
 
 
-def _shown(cell: Cell) -> str:
+def _shown(subject: Subject, index: int) -> str:
     """The personal data that a cell puts out, in words; empty when it puts out none."""
-    for output in cell.outputs:
-        if output.get("output_type") == "error":
-            continue
-        for media, text in output_texts(output):
-            if media == "text/html":
-                heading = _HEADINGS.search(text, 0, personal.TEXT_MAX)
-                if heading and "<td>" in text:
-                    return f"a column of people's data: `{heading[1]}`"
-            if media in {"text/plain", "text/html", "text/markdown"}:
-                found = next(personal.find(text), None)
-                if found is not None:
-                    return f"{found.kind}: {found.shown}"
+    for media, text in subject.shown(index):
+        if media == "text/html" and "<th>" in text and "<td>" in text:
+            heading = _HEADINGS.search(text)
+            if heading:
+                return f"a column of people's data: `{heading[1]}`"
+        found = next(personal.find(text), None)
+        if found is not None:
+            return f"{found.kind}: {found.shown}"
     return ""
 
 

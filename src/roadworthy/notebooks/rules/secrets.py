@@ -10,11 +10,9 @@ from typing import Any
 
 import msgspec
 
-from roadworthy.notebooks.notebook import Cell, output_texts
 from roadworthy.notebooks.rules.finding import Finding, Severity
 from roadworthy.notebooks.rules.subject import Subject
 
-OUTPUT_MAX = 1_000_000
 LINE_MAX = 5_000
 # Beginnings of tokens, and words that stand beside secrets.
 _FORMS = (
@@ -97,7 +95,7 @@ class SecretInOutput:
 
     def find(self, subject: Subject) -> Iterator[Finding]:
         for cell in subject.notebook.cells:
-            kind = _in_outputs(cell) if cell.outputs else ""
+            kind = _in_outputs(subject, cell.index) if cell.outputs else ""
             if kind:
                 yield subject.of_output(
                     self,
@@ -107,15 +105,14 @@ class SecretInOutput:
                 )
 
 
-def _in_outputs(cell: Cell) -> str:
-    for output in cell.outputs:
-        for media, text in output_texts(output):
-            if media in {"text/html", "text/plain", "text/markdown"} and _TOKENS.search(text, 0, OUTPUT_MAX):
-                for line in text[:OUTPUT_MAX].split("\n"):
-                    if len(line) <= LINE_MAX and _TOKENS.search(line):
-                        kind = _secret(line, code=False)
-                        if kind:
-                            return kind
+def _in_outputs(subject: Subject, index: int) -> str:
+    for _, text in subject.shown(index):
+        if _TOKENS.search(text):
+            for line in text.split("\n"):
+                if len(line) <= LINE_MAX and _TOKENS.search(line):
+                    kind = _secret(line, code=False)
+                    if kind:
+                        return kind
     return ""
 
 

@@ -12,8 +12,11 @@ import msgspec
 
 from roadworthy.notebooks.dataflow.cell_flow import CellFlow
 from roadworthy.notebooks.dataflow.flow import Edge, Flow
-from roadworthy.notebooks.notebook import Cell, Notebook
+from roadworthy.notebooks.notebook import Cell, Notebook, output_texts
 from roadworthy.notebooks.rules.finding import Edit, Finding, Part, Severity
+
+SHOWN_MAX = 200_000
+_SHOWN = frozenset({"text/plain", "text/html", "text/markdown"})
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +65,7 @@ class Subject:
         self.notebook = notebook
         self.flow = flow
         self.around = around
+        self._shown: dict[int, list[tuple[str, str]]] = {}
         self.memo: dict[str, object] = {}  # what rules of one family share
 
     @functools.cached_property
@@ -88,6 +92,18 @@ class Subject:
             for function in (*cell.functions.values(), *cell.classes.values()):
                 names.update(function.reads, function.mutates)
         return frozenset(names)
+
+    def shown(self, index: int) -> list[tuple[str, str]]:
+        """What the outputs of a cell show: (media type, text), cut to a length; what programs draw is left out."""
+        found = self._shown.get(index)
+        if found is None:
+            found = self._shown[index] = [
+                (media, text[:SHOWN_MAX])
+                for output in self.notebook.cells[index].outputs
+                for media, text in output_texts(output)
+                if media in _SHOWN and "<script" not in text[:4000]
+            ]
+        return found
 
     def read_elsewhere(self, index: int) -> frozenset[str]:
         """Names that other cells, or functions of any cell, read."""

@@ -29,6 +29,7 @@ RESAMPLERS = frozenset(
         "KMeansSMOTE",
     }
 )  # fmt: skip
+_LEARNING = ("sklearn", "imblearn", "category_encoders", "feature_engine", "xgboost", "lightgbm", "catboost", "sksurv")
 _SPLITS = frozenset({"train_test_split"})
 _VALIDATES = frozenset({"cross_val_score", "cross_validate", "cross_val_predict"})
 _FITS = frozenset({"fit", "fit_transform", "fit_resample", "fit_predict"})
@@ -265,8 +266,12 @@ def training(subject: Subject) -> Training:
 
 def trains(subject: Subject) -> bool:
     """Whether anything is fitted at all: most notebooks fit nothing, and need not be followed."""
+    if not any(made.module.startswith(_LEARNING) for made in subject.flow.imports.values()):
+        return False
     return any(call.method in _FITS or call.method in _VALIDATES for call in subject.calls)
 
 
 def _names(node: ast.expr) -> list[str]:
+    if isinstance(node, ast.Name):
+        return [node.id]
     return [part.id for part in ast.walk(node) if isinstance(part, ast.Name)]
