@@ -19,6 +19,10 @@ _PUBLIC = {
     "log_artifact": "roadworthy.registry.tracking",
     "log_figure": "roadworthy.registry.tracking",
     "start_run": "roadworthy.registry.tracking",
+    "release": "roadworthy.notebooks.jupyter.release",
+    # What IPython asks for when it is told %load_ext roadworthy.
+    "load_ipython_extension": "roadworthy.notebooks.jupyter.extension",
+    "unload_ipython_extension": "roadworthy.notebooks.jupyter.extension",
     "set_tag": "roadworthy.registry.tracking",
 }
 
@@ -30,12 +34,14 @@ __all__ = [
     "log_metrics",
     "log_param",
     "log_params",
+    "release",
     "set_tag",
     "start_run",
     "step",
 ]
 
 if TYPE_CHECKING:
+    from roadworthy.notebooks.jupyter.release import release
     from roadworthy.pipelines.steps import step
     from roadworthy.registry.tracking import (
         log_artifact,

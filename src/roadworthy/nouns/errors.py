@@ -67,6 +67,10 @@ class Fault(Exception):
         advice = f"\n  {self.fix}" if self.fix else ""
         return f"{place}{self.what}{advice}"
 
+    def _render_traceback_(self) -> list[str]:
+        """What Jupyter shows instead of a traceback, which would be of our code rather than the user's."""
+        return [f"{self.code.replace('_', ' ')}: {self}"]
+
 
 def invalid(what: str, *, where: str = "", fix: str = "", detail: dict[str, Any] | None = None) -> Fault:
     return Fault(Code.INVALID, what, where=where, fix=fix, detail=detail)

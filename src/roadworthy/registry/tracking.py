@@ -17,13 +17,13 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
 from roadworthy.nouns.errors import Fault, invalid
 from roadworthy.nouns.run import MetricPoint, Run, RunStatus
-from roadworthy.registry import artifacts, metrics, runs, surroundings, tracked
+from roadworthy.registry import artifacts, forward, metrics, runs, surroundings, tracked
 from roadworthy.store import project_file
 from roadworthy.store.clock import SystemClock
 from roadworthy.store.store import HOME, Store, open_store
@@ -45,10 +45,12 @@ class ActiveRun:
         store: where it is kept; closed when the run ends.
         run: as started.
         root: the project's folder, or the one in which it began.
+        tracking: where the project's runs are logged as well, empty for nowhere.
     """
 
-    def __init__(self, store: Store, run: Run, root: Path) -> None:
+    def __init__(self, store: Store, run: Run, root: Path, tracking: str = "") -> None:
         self.id = run.id
+        self.tracking = tracking
         self.root = root
         self.ended = False
         self.forked = False
@@ -115,6 +117,8 @@ class ActiveRun:
                 runs.update(store, msgspec.structs.replace(run, code=code))
             run = runs.finish(store, self.id, status, error=error)
             self.ended = True
+            for problem in forward.send_all(store, self.tracking, run.project) if self.tracking else ():
+                sys.stderr.write(f"rw: {problem}\n")
             store.close()
         if self in _stack:
             _stack.remove(self)
@@ -177,10 +181,10 @@ def start_run(
     given = {metrics.check_name(k): _plain(v) for k, v in (params or {}).items()}
     tagged = {metrics.check_name(k): str(v) for k, v in (tags or {}).items()}
     with _begin:
-        store, root, project = _open()
+        store, root, about = open_around()
         run = Run(
             id="",
-            project=project,
+            project=about.name,
             name=name,
             group=group,
             params=given,
@@ -189,7 +193,7 @@ def start_run(
             code=surroundings.code(store.blobs, root, surroundings.script()),
             environment=surroundings.environment(),
         )
-        active = ActiveRun(store, runs.start(store, run), root)
+        active = ActiveRun(store, runs.start(store, run), root, about.tracking)
         if not _stack:
             atexit.unregister(_finish_all)
             atexit.register(_finish_all)
@@ -214,7 +218,7 @@ def log_metrics(values: Mapping[str, float], step: int | None = None) -> None:
     ]
     folder = _step_folder()
     if folder is None:
-        _active().add(points)
+        active_run().add(points)
         return
     at = _clock.now()
     tracked.append(folder, [tracked.Line(kind="metric", key=p.key, value=p.value, step=p.step, at=at) for p in points])
@@ -232,7 +236,7 @@ def log_params(values: Mapping[str, Any]) -> None:
     if folder is not None:
         tracked.append(folder, [tracked.Line(kind="param", key=k, value=v) for k, v in params.items()])
     elif params:
-        active = _active()
+        active = active_run()
         runs.amend(active.store, active.id, params=params)
 
 
@@ -243,7 +247,7 @@ def set_tag(key: str, value: str) -> None:
     if folder is not None:
         tracked.append(folder, [tracked.Line(kind="tag", key=key, value=str(value))])
         return
-    active = _active()
+    active = active_run()
     runs.amend(active.store, active.id, tags={key: str(value)})
 
 
@@ -299,7 +303,7 @@ def _keep(name: str, content: bytes | Path) -> None:
     if folder is not None:
         tracked.append_artifact(folder, name, content)
         return
-    active = _active()
+    active = active_run()
     artifacts.keep(active.store, active.id, name, content)
 
 
@@ -308,7 +312,7 @@ def _step_folder() -> Path | None:
     return Path(folder) if folder else None
 
 
-def _active() -> ActiveRun:
+def active_run() -> ActiveRun:
     """The run that what is logged now belongs to; one is begun if there is none."""
     with _begin:
         if not _stack:
@@ -319,14 +323,22 @@ def _active() -> ActiveRun:
         return _stack[-1]
 
 
-def _open() -> tuple[Store, Path, str]:
-    """The store of the project around, or of `./.roadworthy`; the folder; the project's name."""
+class Around(NamedTuple):
+    """The project around: its name, and where its runs are logged as well; both empty outside one."""
+
+    name: str = ""
+    tracking: str = ""
+
+
+def open_around() -> tuple[Store, Path, Around]:
+    """The store of the project around, or of `./.roadworthy`; the folder; what the project says."""
     here = Path.cwd()
     path = project_file.find(here)
     if path is None:
-        return open_store(here / HOME), here, ""
+        return open_store(here / HOME), here, Around()
     place = project_file.read(path)
-    return open_store(place.home, url=place.project.project.store), place.root, place.project.name
+    about = Around(place.project.name, place.project.project.tracking)
+    return open_store(place.home, url=place.project.project.store), place.root, about
 
 
 def _url(store: Store) -> str:

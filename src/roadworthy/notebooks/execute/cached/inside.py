@@ -92,11 +92,17 @@ class _CellSeen(Seen):
 
 
 class Inside:
-    """The notebook's names, and what was known of them when last looked at."""
+    """The notebook's names, and what was known of them when last looked at.
 
-    def __init__(self, names: dict[str, Any], home: Path) -> None:
+    Args:
+        names: of the kernel.
+        home: the store's folder.
+        first: names that are not the notebook's; those that are there now unless given.
+    """
+
+    def __init__(self, names: dict[str, Any], home: Path, *, first: frozenset[str] | None = None) -> None:
         self._names = names
-        self._first = set(names)
+        self._first = frozenset(names) if first is None else first
         self._blobs = Blobs(home / "blobs")
         self._known: dict[str, tuple[int, str | None]] = {}
         self._hidden = self._states()
@@ -208,9 +214,16 @@ class Inside:
         return False
 
     def _states(self) -> dict[str, str]:
-        return {name: repr(self._state(name)) for name in self._generators()}
+        return {name: repr(self._state(name)) for name in self.generators()}
 
-    def _generators(self) -> list[str]:
+    def state_content(self, name: str) -> str:
+        """What stands for the state of a generator now, as a record of what made it would say."""
+        made = self._save(self._state(name))
+        assert made.value is not None
+        return f"{made.value.content or made.value.digest} {made.value.format} {made.value.type}"
+
+    def generators(self) -> list[str]:
+        """Those whose modules are loaded."""
         return [RANDOM, *([NUMPY_RANDOM] if "numpy.random" in sys.modules else [])]
 
     def _state(self, name: str) -> Any:
