@@ -1,25 +1,24 @@
 """Search over names and versions of models, a page at a time.
 
 In: conditions and an order, parsed by whoever has the grammar (the MLflow wire); out: records. A statement is put
-together from the constant fragments below, since conditions come in any number; what a user wrote goes in as bound
-parameters alone, and the names of columns come out of the tables of fragments.
+together from the constant fragments below and those of conditions.py, since conditions come in any number; what a user
+wrote goes in as bound parameters alone, and the names of columns come out of the tables of fragments.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from roadworthy.nouns.errors import invalid
 from roadworthy.registry import model_versions
+from roadworthy.registry.conditions import Bound, Comparator
 from roadworthy.registry.model_names import Named
 from roadworthy.registry.model_versions import Version
-from roadworthy.store.sql import Dialect, Reader
+from roadworthy.store.sql import Reader
 from roadworthy.store.store import Store
 
 T = TypeVar("T")
-Comparator = Literal["=", "!=", "<", "<=", ">", ">=", "LIKE", "ILIKE", "IN", "NOT IN"]
 NAMES_AT_ONCE = 400
 # The tag that makes a prompt of a model; prompts are found only by who asks for them.
 PROMPT_TAG = "mlflow.prompt.is_prompt"
@@ -32,19 +31,6 @@ VERSION_ORDERS = {
     "version_number": "m.version",
     "creation_timestamp": "m.created_at",
     "last_updated_timestamp": "m.updated_ms",
-}
-_COMPARED: dict[str, str] = {
-    "=": "{column} = :{name}",
-    "!=": "{column} <> :{name}",
-    "<": "{column} < :{name}",
-    "<=": "{column} <= :{name}",
-    ">": "{column} > :{name}",
-    ">=": "{column} >= :{name}",
-}
-# SQLite's LIKE does not tell A from a, its GLOB does; PostgreSQL's LIKE would take a backslash for an escape.
-_LIKE: dict[Dialect, dict[str, str]] = {
-    "sqlite": {"LIKE": "{column} GLOB :{name}", "ILIKE": "LOWER({column}) LIKE LOWER(:{name})"},
-    "postgresql": {"LIKE": "{column} LIKE :{name} ESCAPE ''", "ILIKE": "{column} ILIKE :{name} ESCAPE ''"},
 }
 _NAMES = "SELECT m.name, m.project, m.created_ms, m.updated_ms, m.description FROM model_names m WHERE 1 = 1"
 _NAME_TAG = "EXISTS (SELECT 1 FROM model_name_tags t WHERE t.name = m.name AND t.key = :{key} AND {holds})"
@@ -98,8 +84,9 @@ def names(store: Store, wanted: Wanted) -> list[tuple[Named, list[Version]]]:
     """Names of models with the newest version of each stage, by name unless ordered otherwise."""
     order = wanted.order if any(key == "name" for key, _ in wanted.order) else (*wanted.order, ("name", True))
     with store.read() as reader:
-        built = _Statement(reader.dialect)
-        sql = _NAMES + built.where(wanted, NAME_COLUMNS, _NAME_TAG, _NAME_NO_PROMPT) + _ordered(order, NAME_ORDERS)
+        built = Bound(reader.dialect)
+        where = _where(built, wanted, NAME_COLUMNS, _NAME_TAG, _NAME_NO_PROMPT)
+        sql = _NAMES + where + _ordered(order, NAME_ORDERS)
         rows = reader.rows(sql, limit=wanted.limit, skip=wanted.skip, **built.values)
         found = [str(row[0]) for row in rows]
         tags, aliases, newest = _of_names(reader, found)
@@ -122,65 +109,27 @@ def versions(store: Store, wanted: Wanted) -> list[Version]:
         if not any(known == key for known, _ in order):
             order.append((key, ascending))
     with store.read() as reader:
-        built = _Statement(reader.dialect)
-        where = built.where(wanted, VERSION_COLUMNS, _VERSION_TAG, _VERSION_NO_PROMPT)
+        built = Bound(reader.dialect)
+        where = _where(built, wanted, VERSION_COLUMNS, _VERSION_TAG, _VERSION_NO_PROMPT)
         sql = _VERSIONS + where + _ordered(order, VERSION_ORDERS)
         rows = reader.rows(sql, limit=wanted.limit, skip=wanted.skip, **built.values)
         return _with_tags(reader, [model_versions.of_row(row) for row in rows])
 
 
-class _Statement:
-    """A WHERE clause that grows, and the parameters that belong to it."""
-
-    def __init__(self, dialect: Dialect) -> None:
-        self.values: dict[str, object] = {}
-        self._dialect: Dialect = dialect
-
-    def where(self, wanted: Wanted, columns: Mapping[str, str], tag: str, no_prompt: str) -> str:
-        clauses = [self._holds(columns[c.key], c) for c in wanted.conditions if not c.tag]
-        tags: dict[str, list[Condition]] = {}
-        for condition in wanted.conditions:
-            if condition.tag:
-                tags.setdefault(condition.key, []).append(condition)
-        if not _asks_for_prompts(tags.get(PROMPT_TAG, ())):
-            tags.pop(PROMPT_TAG, None)
-            clauses.append(no_prompt)
-        for key, conditions in tags.items():
-            holds = " AND ".join(self._holds("t.value", condition) for condition in conditions)
-            clauses.append(tag.format(key=self._bind(key), holds=holds))
-        if wanted.projects is not None:
-            clauses.append(f"m.project IN ({self._list(sorted(wanted.projects))})" if wanted.projects else "1 = 0")
-        return "".join(f" AND {clause}" for clause in clauses)
-
-    def _holds(self, column: str, condition: Condition) -> str:
-        comparator, value = condition.comparator, condition.value
-        if isinstance(value, tuple):
-            return f"{column} {'IN' if comparator == 'IN' else 'NOT IN'} ({self._list(value)})"
-        if comparator in _COMPARED:
-            return _COMPARED[comparator].format(column=column, name=self._bind(value))
-        if comparator not in _LIKE[self._dialect]:
-            raise invalid("a list is compared with IN or NOT IN", where=condition.key[:80])
-        if comparator == "LIKE" and self._dialect == "sqlite":
-            value = glob(str(value))
-        return _LIKE[self._dialect][comparator].format(column=column, name=self._bind(value))
-
-    def _list(self, values: Iterable[str]) -> str:
-        return ", ".join(f":{self._bind(value)}" for value in values)
-
-    def _bind(self, value: object) -> str:
-        name = f"p{len(self.values)}"
-        self.values[name] = value
-        return name
-
-
-def glob(pattern: str) -> str:
-    """A LIKE pattern as SQLite's GLOB says it.
-
-    >>> glob("a%[b]_*")
-    'a*[[]b]?[*]'
-    """
-    signs = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
-    return "".join(signs.get(sign, sign) for sign in pattern)
+def _where(bound: Bound, wanted: Wanted, columns: Mapping[str, str], tag: str, no_prompt: str) -> str:
+    clauses = [bound.holds(columns[c.key], c.comparator, c.value) for c in wanted.conditions if not c.tag]
+    tags: dict[str, list[Condition]] = {}
+    for condition in wanted.conditions:
+        if condition.tag:
+            tags.setdefault(condition.key, []).append(condition)
+    if not _asks_for_prompts(tags.get(PROMPT_TAG, ())):
+        tags.pop(PROMPT_TAG, None)
+        clauses.append(no_prompt)
+    for key, conditions in tags.items():
+        holds = " AND ".join(bound.holds("t.value", c.comparator, c.value) for c in conditions)
+        clauses.append(tag.format(key=bound.bind(key), holds=holds))
+    clauses.append(bound.within("m.project", wanted.projects))
+    return "".join(f" AND {clause}" for clause in clauses)
 
 
 def _asks_for_prompts(conditions: Sequence[Condition]) -> bool:

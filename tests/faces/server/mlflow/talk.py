@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 Ask = Callable[[str, str, Any], tuple[int, Any]]
 _ID = re.compile(r"\b(m-[0-9a-f]{32}|tr-[0-9a-f]{32}|a-[0-9a-f]{32}|d-[0-9a-f]{32}|[0-9a-f]{32}|[0-9a-f-]{36})\b")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
-_ARTIFACTS = re.compile(r"(mlflow-artifacts:|file:)/+[^\s\"']*?(?=/\d+/(models|traces|<))")
+_ARTIFACTS = re.compile(r"(?:mlflow-artifacts:|file://)[^\s\"']*?/\d+(?=/(?:models|traces|<id))")
 _SET = re.compile(r"[{\[(]('[^']*'(?:, '[^']*')*)[})\]]")
 
 
@@ -105,6 +105,10 @@ def _plain(value: Any, seen: dict[str, str], key: str = "") -> Any:
         )
     if isinstance(value, int) and not isinstance(value, bool) and value > 10**12:
         return "<ms>"
+    if isinstance(value, str) and key.endswith("page_token"):
+        return "<token>"
+    if isinstance(value, str) and key == "experiment_id":
+        return "<experiment>"
     if isinstance(value, str):
         value = _ID.sub(lambda match: seen.setdefault(match[0], f"<id {len(seen) + 1}>"), value)
         value = _MOMENT.sub("<moment>", value)

@@ -226,3 +226,139 @@ SEARCH_TALK = [
 ]
 
 ALL = {"models": MODELS_TALK, "versions": VERSIONS_TALK, "search": SEARCH_TALK}
+LOGGED = f"{V2}/logged-models"
+
+
+def _models(text: str, **more: object) -> Step:
+    return Step("POST", f"{LOGGED}/search", {"experiment_ids": ["{experiment}"], "filter": text, **more})
+
+
+LOGGED_TALK = [
+    Step("POST", f"{V2}/experiments/create", {"name": "of logged models"}, keep={"experiment": "experiment_id"}),
+    Step(
+        "POST",
+        f"{V2}/runs/create",
+        {"experiment_id": "{experiment}", "run_name": "first"},
+        keep={"run": "run.info.run_id"},
+    ),
+    Step(
+        "POST",
+        LOGGED,
+        {
+            "experiment_id": "{experiment}",
+            "name": "one",
+            "model_type": "Agent",
+            "source_run_id": "{run}",
+            "params": [{"key": "lr", "value": "0.1"}],
+            "tags": [{"key": "team", "value": "ml"}],
+        },
+        keep={"one": "model.info.model_id"},
+    ),
+    Step("POST", LOGGED, {"experiment_id": "{experiment}", "name": "two"}, keep={"two": "model.info.model_id"}),
+    Step("POST", LOGGED, {"experiment_id": "{experiment}", "name": "a/b"}),
+    Step("POST", LOGGED, {"experiment_id": "987654321", "name": "x"}),
+    Step("POST", LOGGED, {"name": "x"}),
+    Step("GET", f"{LOGGED}/{{one}}"),
+    Step("GET", f"{LOGGED}/m-0123456789abcdef0123456789abcdef"),
+    Step("PATCH", f"{LOGGED}/{{one}}", {"model_id": "{one}", "status": "LOGGED_MODEL_READY"}),
+    Step("PATCH", f"{LOGGED}/m-00", {"model_id": "m-00", "status": "LOGGED_MODEL_READY"}),
+    Step("POST", f"{LOGGED}/{{one}}/params", {"model_id": "{one}", "params": [{"key": "depth", "value": "3"}]}),
+    Step("PATCH", f"{LOGGED}/{{one}}/tags", {"model_id": "{one}", "tags": [{"key": "team", "value": "data"}]}),
+    Step("PATCH", f"{LOGGED}/{{two}}/tags", {"model_id": "{two}", "tags": [{"key": "temporary", "value": "x"}]}),
+    Step("DELETE", f"{LOGGED}/{{two}}/tags/temporary", {}),
+    Step("DELETE", f"{LOGGED}/{{two}}/tags/temporary", {}),
+    Step(
+        "POST",
+        f"{V2}/runs/log-metric",
+        {"run_id": "{run}", "key": "auc", "value": 0.5, "timestamp": 1, "step": 1, "model_id": "{one}"},
+    ),
+    Step(
+        "POST",
+        f"{V2}/runs/log-batch",
+        {
+            "run_id": "{run}",
+            "metrics": [
+                {
+                    "key": "auc",
+                    "value": 0.7,
+                    "timestamp": 2,
+                    "step": 2,
+                    "model_id": "{one}",
+                    "dataset_name": "holdout",
+                    "dataset_digest": "abc",
+                },
+                {"key": "auc", "value": 0.9, "timestamp": 3, "step": 3, "model_id": "{two}"},
+                {"key": "loss", "value": 0.3, "timestamp": 3, "step": 3},
+            ],
+        },
+    ),
+    Step("GET", f"{LOGGED}/{{one}}"),
+    *(
+        _models(text)
+        for text in (
+            "",
+            "name = 'one'",
+            "name != 'one'",
+            "name LIKE 'o%'",
+            "name ILIKE 'O%'",
+            "name IN ('one', 'three')",
+            "name NOT IN ('one')",
+            "params.lr = '0.1'",
+            "tags.team = 'data'",
+            "tags.`team` LIKE 'd%'",
+            "metrics.auc > 0.6",
+            "metrics.auc >= 0.9",
+            "metrics.auc = 0.5 AND name = 'one'",
+            "model_type = 'Agent'",
+            "creation_timestamp > 0",
+            "source_run_id = '{run}'",
+            "metrics.auc LIKE 'x'",
+            "name > 'a'",
+            "colours.x = 'a'",
+        )
+    ),
+    _models("metrics.auc > 0.4", datasets=[{"dataset_name": "holdout", "dataset_digest": "abc"}]),
+    _models("metrics.auc > 0.8", datasets=[{"dataset_name": "holdout", "dataset_digest": "abc"}]),
+    _models("", datasets=[{"dataset_name": "holdout", "dataset_digest": "abc"}]),
+    _models("", datasets=[{"dataset_digest": "abc"}]),
+    _models("", order_by=[{"field_name": "metrics.auc"}]),
+    _models("", order_by=[{"field_name": "metrics.auc", "ascending": False}]),
+    _models("", order_by=[{"field_name": "metrics.auc", "ascending": False, "dataset_name": "holdout"}]),
+    _models("", order_by=[{"field_name": "name", "ascending": False}]),
+    _models("", order_by=[{"field_name": "params.lr"}]),
+    Step("POST", f"{LOGGED}/search", {"filter": ""}),
+    Step(
+        "POST",
+        f"{LOGGED}/search",
+        {"experiment_ids": ["{experiment}"], "max_results": 1},
+        keep={"page": "next_page_token"},
+    ),
+    Step("POST", f"{LOGGED}/search", {"experiment_ids": ["{experiment}"], "max_results": 1, "page_token": "{page}"}),
+    Step("GET", f"{LOGGED}/{{one}}/artifacts/directories"),
+    Step(
+        "POST",
+        f"{MODELS}/create",
+        {"name": "from logged"},
+    ),
+    Step(
+        "POST",
+        f"{VERSIONS}/create",
+        {"name": "from logged", "source": "models:/{one}", "model_id": "{one}"},
+    ),
+    Step("POST", f"{VERSIONS}/create", {"name": "from logged", "source": "models:/{two}", "model_id": "{one}"}),
+    Step("POST", f"{VERSIONS}/create", {"name": "from logged", "source": "models:/from logged/1"}),
+    Step("GET", query(f"{VERSIONS}/get-download-uri", name="from logged", version="1")),
+    Step("GET", query(f"{VERSIONS}/get-download-uri", name="from logged", version="2")),
+    Step("POST", f"{VERSIONS}/create", {"name": "from logged", "source": "runs:/{run}/model", "run_id": "{run}"}),
+    Step("GET", query(f"{VERSIONS}/get-download-uri", name="from logged", version="3")),
+    Step("GET", f"{LOGGED}/{{one}}"),
+    Step("DELETE", f"{LOGGED}/{{two}}"),
+    Step("GET", f"{LOGGED}/{{two}}"),
+    Step("GET", f"{LOGGED}/{{two}}?allow_deleted=true"),
+    _models(""),
+    Step("DELETE", f"{MODELS}/delete", {"name": "from logged"}),
+    Step("POST", f"{V2}/experiments/update", {"experiment_id": "{experiment}", "new_name": "gone {experiment}"}),
+    Step("POST", f"{V2}/experiments/delete", {"experiment_id": "{experiment}"}),
+]
+
+ALL["logged models"] = LOGGED_TALK

@@ -81,9 +81,8 @@ def _of_run(reader: Reader, parts: "_Parts", asked: Lineage, identity: Identity)
     if parts.scheme == "runs":
         if parts.netloc or not run or parts.path.strip("/").split("/")[0] != run:
             raise _unnamed(source, "run_id")
-        place = _root_of_run(reader, run, source, identity)
-        inside = parts.path.strip("/").partition("/")[2]
-        return asked._replace(location=f"{place}/{inside}" if inside else place)
+        _root_of_run(reader, run, source, identity)
+        return asked
     if parts.scheme == "models":
         raise _unnamed(source, "model_id")
     if parts.proxied and (not run or not _within(source, _root_of_run(reader, run, source, identity))):
@@ -128,13 +127,14 @@ def _copied(reader: Reader, parts: "_Parts", message: schema.CreateVersion, iden
     held = _referred(reader, path)
     identity.require("viewer", held.project)
     run, model = _text(message.run_id), _text(message.model_id)
-    if (message.run_id is not UNSET and run != held.run) or (message.model_id is not UNSET and model != held.model_id):
+    if (message.run_id is not UNSET and run != held.run) or (message.model_id is not UNSET and model):
         raise invalid(
             f"Invalid model version source: '{source[:SHOWN]}'. The run_id and model_id request parameters must match "
             "the referenced model version."
         )
     place = location(reader, held)
-    return Lineage(f"models:/{held.name}/{held.version}", place, held.run, held.model_id)
+    # As with MLflow, whose versions do not say of which logged model they are.
+    return Lineage(f"models:/{held.name}/{held.version}", place, held.run, "")
 
 
 def _referred(reader: Reader, path: list[str]) -> Version:

@@ -10,6 +10,7 @@ from msgspec import UNSET
 from roadworthy.faces.server.http import Reply, Request, Route
 from roadworthy.faces.server.identity.who import Identity, Need
 from roadworthy.faces.server.mlflow import model_events, model_filters, model_rules, model_sources, page_tokens
+from roadworthy.faces.server.mlflow.logged_models import store as logged
 from roadworthy.faces.server.mlflow.registered_models import is_prompt, no_version, page_size, require
 from roadworthy.faces.server.mlflow.schema import registered_model as schema
 from roadworthy.faces.server.mlflow.wire import answer, endpoint, invalid, read, required
@@ -54,6 +55,8 @@ async def create(server: Server, request: Request) -> Reply:
                 model_id=lineage.model_id,
             ),
         )
+        if made.model_id and not is_prompt(tags):
+            logged.note_version(store, made.model_id, made.name, made.version)
         model_events.version_created(store, named, made)
         return made
 
@@ -192,7 +195,7 @@ def _require(reader: Reader, message: schema.OfVersion, identity: Identity, need
     required(message.version, "version")
     model_rules.name(message.name)
     found = model_versions.find(reader, message.name, model_rules.version(message.version))
-    if found is None:
+    if found is None or not identity.may("viewer", found.project):
         raise no_version(message.name, message.version)
     identity.require(need, found.project)
     return found

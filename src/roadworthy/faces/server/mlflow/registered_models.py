@@ -236,7 +236,7 @@ def require(reader: Reader, name: str, identity: Identity, need: Need = "viewer"
         WireError: RESOURCE_DOES_NOT_EXIST; Fault: refused.
     """
     found = model_names.find(reader, model_rules.name(name))
-    if found is None:
+    if found is None or not identity.may("viewer", found.project):
         raise missing(f"Registered Model with name={name} not found")
     identity.require(need, found.project)
     return found

@@ -13,6 +13,7 @@ from roadworthy.faces.server.mlflow import (
     runs,
     server_info,
 )
+from roadworthy.faces.server.mlflow.logged_models import handlers as logged_models
 from roadworthy.faces.server.mlflow.webhooks import handlers as webhooks
 
 ROUTES: tuple[Route, ...] = (
@@ -26,5 +27,6 @@ ROUTES: tuple[Route, ...] = (
     *run_artifacts.ROUTES,
     *registered_models.ROUTES,
     *model_versions.ROUTES,
+    *logged_models.ROUTES,
     *webhooks.ROUTES,
 )

@@ -13,6 +13,7 @@ from msgspec import UNSET
 from roadworthy.faces.server.http import Reply, Request, Route
 from roadworthy.faces.server.identity.who import Identity
 from roadworthy.faces.server.mlflow import run_rules
+from roadworthy.faces.server.mlflow.logged_models import store as logged_models
 from roadworthy.faces.server.mlflow.runs import NAME_TAG, active, named
 from roadworthy.faces.server.mlflow.schema import run as schema
 from roadworthy.faces.server.mlflow.wire import answer, endpoint, invalid, missing, read, required
@@ -45,6 +46,8 @@ async def log_metric(server: Server, request: Request) -> Reply:
 
     def work(tx: Transaction, row: Row) -> None:
         metrics.append(tx, row, points)
+        if message.model_id:
+            logged_models.attach_metrics(tx, row.project, [_of_model(row, message)])
 
     return await _append(server, run_id, request.identity, work)
 
@@ -63,12 +66,15 @@ async def log_batch(server: Server, request: Request) -> Reply:
     run_rules.batch(len(message.metrics), len(message.params), len(message.tags))
     run_rules.keys_once([pair.key for pair in message.params])
     tags = {pair.key: pair.value for pair in message.tags}
+    of_models = [metric for metric in message.metrics if metric.model_id]
 
     def work(tx: Transaction, row: Row) -> None:
         if message.params:
             _put_params(tx, row, [(pair.key, pair.value) for pair in message.params])
         if points:
             metrics.append(tx, row, points)
+        if of_models:
+            logged_models.attach_metrics(tx, row.project, [_of_model(row, metric) for metric in of_models])
         if tags:
             labels.put(tx, "tags", row, tags.items())
 
@@ -174,6 +180,16 @@ async def log_outputs(server: Server, request: Request) -> Reply:
         inputs.add_models(tx, row, models)
 
     return await _append(server, message.run_id, request.identity, work)
+
+
+def _of_model(row: Row, sent: schema.Metric | schema.LogMetric) -> logged_models.Point:
+    """A point that was checked, as one of the logged model that it names."""
+    assert sent.value is not UNSET
+    assert sent.timestamp is not UNSET
+    return logged_models.Point(
+        sent.model_id, row.id, sent.key, sent.value, sent.step, sent.timestamp, sent.dataset_name or None,
+        sent.dataset_digest or None,
+    )  # fmt: skip
 
 
 async def _append(

@@ -4,9 +4,10 @@ In: what clients say of a model, and the metrics that runs log with its id. Out:
 artifacts below its experiment's; a version registered from it is a model of ours (registry/model_versions.py).
 """
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,6 +20,8 @@ from roadworthy.store.store import Store
 STATUS = ("LOGGED_MODEL_STATUS_UNSPECIFIED", "LOGGED_MODEL_PENDING", "LOGGED_MODEL_READY", "LOGGED_MODEL_UPLOAD_FAILED")
 PENDING = 1
 AT_ONCE = 400
+VERSIONS_TAG = "mlflow.modelVersions"
+VERSIONS_NOTED_MAX = 100
 
 COLUMNS = (
     "m.seq, m.id, m.group_id, m.project, m.name, m.type, m.status, m.message, m.source_run, m.location, m.created_ms, "
@@ -26,7 +29,7 @@ COLUMNS = (
 )
 _READ = f"SELECT {COLUMNS} FROM logged_models m WHERE m.id = :id"
 _PROJECT = "SELECT project FROM logged_models WHERE id = :id"
-_SEQ = "SELECT seq FROM logged_models WHERE id = :id AND deleted = 0"
+_SEQ = "SELECT seq FROM logged_models WHERE id = :id AND project = :project AND deleted = 0"
 _INSERT = """
 INSERT INTO logged_models (id, seq, group_id, project, name, type, status, message, source_run, location, created_ms,
     updated_ms)
@@ -152,6 +155,22 @@ def set_tags(store: Store, held: LoggedModel, tags: Mapping[str, str]) -> None:
         tx.execute_many(_SET_TAG, [{"model": held.seq, "key": k, "value": v} for k, v in tags.items()])
 
 
+def note_version(store: Store, identifier: str, name: str, version: int) -> None:
+    """Say in a model's tags which registered version was made of it, as MLflow's pages look for it."""
+    with store.append() as tx:
+        held = find(tx, identifier)
+        if held is None:
+            return
+        try:
+            before = msgspec.json.decode(held.tags.get(VERSIONS_TAG, "[]"), type=list[dict[str, Any]])
+        except msgspec.DecodeError:
+            before = []
+        made = {"name": name, "version": version}
+        noted = before if made in before else [*before, made]
+        text = json.dumps(noted[-VERSIONS_NOTED_MAX:])
+        tx.execute_many(_SET_TAG, [{"model": held.seq, "key": VERSIONS_TAG, "value": text}])
+
+
 def unset_tag(store: Store, held: LoggedModel, key: str) -> bool:
     """Take a tag away; whether it was there."""
     with store.append() as tx:
@@ -173,13 +192,17 @@ def delete(store: Store, held: LoggedModel) -> None:
         tx.execute(_DELETE, id=held.id, at=round(store.clock.now() * 1000))
 
 
-def attach_metrics(tx: Transaction, points: Iterable[Point]) -> int:
-    """Keep what a run logged with models' ids, in the run's own transaction; how many were of models that exist."""
+def attach_metrics(tx: Transaction, project: str, points: Iterable[Point]) -> int:
+    """Keep what a run logged with models' ids, in the run's own transaction; how many were kept.
+
+    Args:
+        project: the run's; a model of another one gets none of it.
+    """
     numbers: dict[str, int | None] = {}
     rows: list[dict[str, object]] = []
     for point in points:
         if point.model_id not in numbers:
-            found = tx.row(_SEQ, id=point.model_id)
+            found = tx.row(_SEQ, id=point.model_id, project=project)
             numbers[point.model_id] = None if found is None else int(found[0])
         seq = numbers[point.model_id]
         if seq is not None:
