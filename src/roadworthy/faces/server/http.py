@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 from roadworthy.faces.server.identity.who import NOBODY, Identity, Need
 from roadworthy.faces.server.server import Server
+from roadworthy.nouns.errors import invalid
 from roadworthy.serving.wire import Headers
 
 JSON = "application/json"
@@ -49,10 +50,9 @@ class Request:
         """The query's fields, each with all its values.
 
         Raises:
-            ValueError: when there are too many.
+            Fault: invalid when there are too many.
         """
-        text = self.query.decode("latin-1")
-        return parse_qs(text, keep_blank_values=True, max_num_fields=FIELDS_MAX) if text else {}
+        return form(self.query) if self.query else {}
 
     def field(self, name: str, default: str = "") -> str:
         """The last value of one field of the query."""
@@ -112,6 +112,18 @@ async def _nothing() -> AsyncIterator[bytes]:
 def text(value: str, status: int = 200, kind: str = "text/plain; charset=utf-8") -> Reply:
     """An answer of text."""
     return Reply(status, value.encode(), kind)
+
+
+def form(content: bytes, fields_max: int = FIELDS_MAX) -> dict[str, list[str]]:
+    """The fields of a form or a query, each with all its values.
+
+    Raises:
+        Fault: invalid when there are too many.
+    """
+    try:
+        return parse_qs(content.decode("latin-1"), keep_blank_values=True, max_num_fields=fields_max)
+    except ValueError as problem:
+        raise invalid(f"the fields cannot be read: {problem}") from None
 
 
 def header(name: str, value: Any) -> tuple[bytes, bytes]:

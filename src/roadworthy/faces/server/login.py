@@ -6,13 +6,13 @@ what changes something. Programs need none of this: they send a token with each 
 
 import html
 from functools import partial
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
 from roadworthy.faces.server.access import LOGIN, sent_cookie
 from roadworthy.faces.server.errors import WireError
-from roadworthy.faces.server.http import Reply, Request, Route, header
+from roadworthy.faces.server.http import Reply, Request, Route, form, header
 from roadworthy.faces.server.identity import sessions, users
 from roadworthy.faces.server.identity.attempts import Throttled
 from roadworthy.faces.server.identity.door import COOKIE
@@ -23,6 +23,7 @@ from roadworthy.nouns.errors import refused
 from roadworthy.store.store import Store
 
 FORM_BYTES_MAX = 8 << 10
+FORM_FIELDS_MAX = 10
 SEED = "rw_login"
 SEED_S = 600
 CALLBACK = "/login/callback"
@@ -55,7 +56,7 @@ async def page(server: Server, request: Request) -> Reply:
 
 
 async def by_password(server: Server, request: Request) -> Reply:
-    fields = parse_qs(request.body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=10)
+    fields = form(request.body, FORM_FIELDS_MAX)
     name, password, back = (fields.get(key, [""])[-1] for key in ("user", "password", "next"))
     back = _local(back)
     if not request.headers.get(b"origin") and request.headers.get(b"sec-fetch-site") != "same-origin":
