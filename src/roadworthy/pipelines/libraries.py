@@ -16,6 +16,8 @@ from pathlib import Path
 import msgspec
 from blake3 import blake3
 
+from roadworthy.store import caches
+
 VERSION = 1
 LOCAL_FILES_MAX = 20_000
 # Our own version is no part of a key: what of us decides a result is versioned in keys.py.
@@ -130,7 +132,7 @@ def _read(kept: Path | None, path: list[str]) -> list[Distribution]:
         fresh[folder] = before if before and before[0] == changed_ns else (changed_ns, _scan(folder))
         found += fresh[folder][1]
     if kept is not None and fresh != known:
-        _keep(kept, msgspec.msgpack.encode((VERSION, fresh)))
+        caches.keep(kept, msgspec.msgpack.encode((VERSION, fresh)))
     return found
 
 
@@ -220,13 +222,3 @@ def _text(path: Path) -> str:
         return path.read_text("utf-8", "replace")
     except OSError:
         return ""
-
-
-def _keep(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from roadworthy.nouns.errors import invalid
 from roadworthy.nouns.project import Place
 from roadworthy.pipelines import analysis
 from roadworthy.pipelines.analysis import Facts
+from roadworthy.store import caches
 
 # Files over this size are data, not source, whatever they are called.
 SOURCE_BYTES_MAX = 2 << 20
@@ -86,7 +87,7 @@ class Sources:
             return
         in_use = {blake3(self._texts[path]).hexdigest() for path in self._facts}
         kept = {digest: facts for digest, facts in self._known.items() if digest in in_use}
-        _write(self._kept, msgspec.msgpack.encode((_mark(), kept)))
+        caches.keep(self._kept, msgspec.msgpack.encode((_mark(), kept)))
         self._learned = False
 
     def files(self) -> list[str]:
@@ -180,14 +181,3 @@ def _mark() -> str:
     import sys
 
     return f"{analysis.VERSION} {sys.version_info.major}.{sys.version_info.minor}"
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Put a file in place whole; a cache that cannot be written is only slower."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)

@@ -7,7 +7,6 @@ import io
 import os
 import platform
 import re
-import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -15,25 +14,13 @@ from pathlib import Path
 from blake3 import blake3
 
 from roadworthy.nouns.run import CodeVersion, Environment
+from roadworthy.registry import git
 from roadworthy.store.blobs import Blobs, digest_of
 
 FILES_MAX = 2_000
 FILE_SIZE_MAX = 2 << 20
 DIFF_SIZE_MAX = 32 << 20
-GIT_TIMEOUT_S = 20
 CELLS = "cells.py"  # what a notebook has executed, under this name in the archive
-# Nothing that a repository's own settings could make git run.
-_GIT = (
-    "git",
-    "-c",
-    "core.fsmonitor=",
-    "-c",
-    "core.hooksPath=/dev/null",
-    "-c",
-    "diff.external=",
-    "-c",
-    "core.pager=cat",
-)
 _INFO = re.compile(r"(.+?)-([^-]+?)(?:-py\d.*)?\.(?:dist|egg)-info")
 
 
@@ -80,15 +67,12 @@ def code(blobs: Blobs, root: Path, started_with: Path | None = None) -> CodeVers
     hasher = blake3()
     for name, content in sorted(files.items()):
         hasher.update(f"{name}\0{digest_of(content)}\n".encode())
-    commit = _git(root, "rev-parse", "HEAD")
-    difference = _git(root, "diff", "--no-ext-diff", "--no-textconv", "--binary", "HEAD") if commit else None
-    dirty = bool(difference) or bool(commit and _git(root, "status", "--porcelain", "--untracked-files=normal"))
-    diff = blobs.put(difference) if difference and len(difference) <= DIFF_SIZE_MAX else None
+    tree = git.around(root)
     return CodeVersion(
         digest=hasher.hexdigest() if files else "",
-        commit=commit.decode().strip() if commit else None,
-        dirty=dirty,
-        diff=diff,
+        commit=tree.commit,
+        dirty=tree.dirty,
+        diff=blobs.put(tree.diff) if tree.diff and len(tree.diff) <= DIFF_SIZE_MAX else None,
         archive=blobs.put(_tar(files)) if files else None,
     )
 
@@ -122,17 +106,6 @@ def _cells() -> str:
     if not isinstance(executed, list) or not hasattr(main, "get_ipython"):
         return ""
     return "\n\n".join(f"# In [{n}]\n{cell}" for n, cell in enumerate(executed) if isinstance(cell, str) and cell)
-
-
-def _git(root: Path, *arguments: str) -> bytes | None:
-    """What git prints, or None where there is no git or no repository."""
-    try:
-        done = subprocess.run(
-            [*_GIT, "-C", str(root), *arguments], capture_output=True, timeout=GIT_TIMEOUT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
 
 
 def _tar(files: dict[str, bytes]) -> bytes:
