@@ -1,8 +1,8 @@
 """`rw notebook convert`: from a notebook to a project whose pipeline is shown to do the same.
 
-In: a notebook's path and options. Out: `Converted`: the project's files in their folder, and the proof. The original is only
-read. Everything is made in a folder beside the target and moved into place whole, or not at all. Called by the command
-and by `rw new --from-notebook`.
+In: a notebook's path and options. Out: `Converted`: the project's files in their folder, and the proof. The original
+is only read. Everything is made in a folder beside the target and moved into place whole, or not at all. Called by
+the command and by `rw new --from-notebook`.
 """
 
 import contextlib
@@ -103,7 +103,7 @@ def convert(path: Path, options: Options, *, tell: Callable[[str], None] = lambd
         files = project_files.files(plan, name, target)
         proof = proving.not_run(plan)
         if seen is not None:
-            proof, files = _proven(plan, seen, (name, target), folder, options, tell)
+            proof, files = _Proving(plan, seen, folder, options, tell).done(name, target)
             files |= {
                 PROOF_JSON: msgspec.json.format(msgspec.json.encode(proof), indent=2),
                 PROOF_PAGE: page.render(proof),
@@ -119,23 +119,31 @@ def convert(path: Path, options: Options, *, tell: Callable[[str], None] = lambd
     )  # fmt: skip
 
 
-def _proven(
-    plan: Plan, seen: Seen, named: tuple[str, Path], folder: Path, options: Options, tell: Callable[[str], None]
-) -> tuple[Proof, dict[str, bytes]]:
-    """Run what was written, beside where it will lie, so that paths to data lead to the same files."""
-    name, target = named
-    trial = folder / "trial" / "project"
-    _write(trial, project_files.files(plan, name, trial))
-    proof, measured = proving.prove(
-        plan, seen, folder / "first" / "values", trial, tolerance=options.tolerance, tell=tell
-    )  # fmt: skip
-    if proof.first is not None:
-        key = _key_of(plan, proof)
-        proof = causes.explain(proof, plan.program, seen, key, folder, tell=tell)
-    if plan.model is not None and measured:
-        model = msgspec.structs.replace(plan.model, measured={**plan.model.measured, **measured})
-        plan = msgspec.structs.replace(plan, model=model)
-    return proof, project_files.files(plan, name, target)
+class _Proving:
+    """One proof, with what all of its parts need."""
+
+    def __init__(self, plan: Plan, seen: Seen, folder: Path, options: Options, tell: Callable[[str], None]) -> None:
+        self.plan = plan
+        self.seen = seen
+        self.folder = folder
+        self.options = options
+        self.tell = tell
+
+    def done(self, name: str, target: Path) -> tuple[Proof, dict[str, bytes]]:
+        """Run what was written in a folder of its own; the proof, and the files with rules by what was measured."""
+        plan, values = self.plan, self.folder / "first" / "values"
+        trial = self.folder / "trial" / "project"
+        _write(trial, project_files.files(plan, name, trial))
+        proof, measured = proving.prove(
+            plan, self.seen, values, trial, tolerance=self.options.tolerance, tell=self.tell
+        )  # fmt: skip
+        if proof.first is not None:
+            key = _key_of(plan, proof)
+            proof = causes.explain(proof, plan.program, self.seen, key, self.folder, tell=self.tell)
+        if plan.model is not None and measured:
+            model = msgspec.structs.replace(plan.model, measured={**plan.model.measured, **measured})
+            plan = msgspec.structs.replace(plan, model=model)
+        return proof, project_files.files(plan, name, target)
 
 
 def _key_of(plan: Plan, proof: Proof) -> str:

@@ -10,10 +10,12 @@ import sys
 from importlib import metadata, resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from roadworthy.faces.cli import output
+from roadworthy.faces.cli.notebook import convert
 from roadworthy.faces.cli.output import json_option
 from roadworthy.nouns.errors import conflict, invalid, not_found, unavailable
 from roadworthy.store.diagnosis import nearest
@@ -25,19 +27,34 @@ NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
 @click.command(name="new")
-@click.argument("name")
+@click.argument("name", required=False, default="")
 @click.option("--template", default="tabular", show_default=True, help="What to start from.")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), help="Where; a new folder called NAME unless given.")
 @click.option("--force", is_flag=True, help="Overwrite files that are there, without asking.")
+@click.option(
+    "--from-notebook",
+    "notebook",
+    type=click.Path(path_type=Path),
+    metavar="NOTEBOOK",
+    help="Make the project of a notebook, and prove that it does the same.",
+)
+@convert.shared
 @json_option
-def command(name: str, *, template: str, folder: Path | None, force: bool, as_json: bool) -> None:
+def command(
+    name: str, *, template: str, folder: Path | None, force: bool, notebook: Path | None, as_json: bool, **chosen: Any
+) -> int:
     r"""Start a project called NAME that runs at once.
 
     \b
     Examples:
       rw new churn && cd churn && rw run
       rw new churn --dir .           in the current folder
+      rw new --from-notebook train.ipynb && cd train && rw run && rw gate
     """
+    if notebook is not None:
+        return _from_notebook(name, notebook, folder, force=force, as_json=as_json, **chosen)
+    if not name:
+        raise click.UsageError("Missing argument 'NAME'.")
     check_name(name)
     target = (folder or Path(name)).absolute()
     if target.exists() and not target.is_dir():
@@ -50,12 +67,28 @@ def command(name: str, *, template: str, folder: Path | None, force: bool, as_js
     shown = Path(name) if folder is None else folder
     if as_json:
         output.print_json({"name": name, "folder": str(target), "template": template, "files": sorted(files)})
-        return
+        return 0
     click.echo(f"{name}: {len(files)} files in {shown}/")
     for path in sorted(files):
         click.echo(f"  {path}")
     go = "" if target == Path.cwd() else f"cd {shown} && "
     click.echo(f"\nNext: {go}rw run && rw gate && rw release")
+    return 0
+
+
+def _from_notebook(
+    name: str, notebook: Path, folder: Path | None, *, force: bool, as_json: bool, no_proof: bool, cell_timeout: float,
+    tolerance: float,
+) -> int:  # fmt: skip
+    from roadworthy.notebooks import conversion
+
+    if name:
+        check_name(name)
+    options = conversion.Options(
+        name=name, target=folder, force=force, proof=not no_proof, cell_s_max=cell_timeout, tolerance=tolerance
+    )  # fmt: skip
+    converted = conversion.convert(notebook, options, tell=convert.say(as_json=as_json))
+    return convert.show(converted, shown=folder, as_json=as_json)
 
 
 def check_name(name: str) -> None:

@@ -158,9 +158,9 @@ class Calls:
             yield Result(what="fit", node=value, at=order[id(value)], name="", bare=False)
             return
         whats = {what for _, what in found}
-        what: What = "fit" if "fit" in whats else "measure" if "measure" in whats else "predict"
+        most: What = "fit" if "fit" in whats else "measure" if "measure" in whats else "predict"
         name = self.name(value) if value is found[0][0] else ""
-        yield Result(what=what, node=value, at=order[id(value)], name=name, bare=True)
+        yield Result(what=most, node=value, at=order[id(value)], name=name, bare=True)
 
     def name(self, node: ast.AST) -> str:
         """What to call the result of a call."""
@@ -211,8 +211,7 @@ class Calls:
     def _is_plot(self, node: ast.stmt) -> bool:
         value = getattr(node, "value", None)
         if isinstance(node, ast.Expr | ast.Assign | ast.AugAssign | ast.AnnAssign) and value is not None:
-            called = [c for c in _outer_calls(value)]
-            return any(self._plots_by(call) for call in called)
+            return any(self._plots_by(call) for call in _outer_calls(value))
         if isinstance(node, ast.With):
             return all(self._is_plot(child) for child in node.body)
         if isinstance(node, ast.For | ast.If):

@@ -1,4 +1,4 @@
-"""What a notebook learns from: the files it reads and the tables it gets from a library become data sets of the project.
+"""What a notebook learns from: the files it reads and the tables it fetches become data sets of the project.
 
 In: the statements kept, and what was seen. Out: for expressions that name a file, and statements that fetch a table,
 the data set that takes their place. Called by `planning.py`.
@@ -151,7 +151,7 @@ def _there(folder: Path, text: str) -> bool:
 
 
 def _writes(call: ast.Call) -> bool:
-    modes = [a for a in (*call.args[1:2], *(k.value for k in call.keywords if k.arg == "mode"))]
+    modes = [*call.args[1:2], *(k.value for k in call.keywords if k.arg == "mode")]
     return names.dotted(call.func) == "open" and any(
         isinstance(m, ast.Constant) and isinstance(m.value, str) and set(m.value) & set("wax+") for m in modes
     )
@@ -167,19 +167,16 @@ def _evaluated(node: ast.expr, hoisted: Hoisted, top: set[int]) -> str | None:
         left, right = _evaluated(node.left, hoisted, top), _evaluated(node.right, hoisted, top)
         if left is None or right is None:
             return None
-        return left + right if isinstance(node.op, ast.Add) else os.path.join(left, right)
+        return left + right if isinstance(node.op, ast.Add) else str(Path(left, right))
     if isinstance(node, ast.JoinedStr):
-        parts = [
-            _evaluated(p.value if isinstance(p, ast.FormattedValue) else p, hoisted, top)  # type: ignore[arg-type]
-            for p in node.values
-        ]
+        parts = [_evaluated(p.value if isinstance(p, ast.FormattedValue) else p, hoisted, top) for p in node.values]
         return None if any(p is None for p in parts) else "".join(p for p in parts if p is not None)
     if isinstance(node, ast.Call) and not node.keywords:
         called = names.dotted(node.func)
         if called in {"os.path.join", "path.join", "Path", "pathlib.Path", "str", "osp.join", "os.fspath"}:
             parts = [_evaluated(a, hoisted, top) for a in node.args]
             if parts and all(p is not None for p in parts):
-                return os.path.join(*(p for p in parts if p is not None))
+                return str(Path(*(p for p in parts if p is not None)))
     return None
 
 

@@ -1,7 +1,7 @@
 """Writes a project's first test: steps called as the plain functions they are, on the project's data.
 
-In: a plan. Out: the text of `test_pipeline.py`, empty when no step can be called by itself. What is asserted was seen while
-the original ran. Called by `project_files.py`.
+In: a plan. Out: the text of `test_pipeline.py`, empty when no step can be called by itself. What is asserted was seen
+while the original ran. Called by `project_files.py`.
 """
 
 from roadworthy.notebooks.convert import module

@@ -1,8 +1,8 @@
-"""Statements gathered into steps: by what they are for and the headings they stand under, then by what may not be apart.
+"""Statements gathered into steps: by what they are for and their headings, then by what may not be apart.
 
-In: the statements kept. Out: groups in an order in which each comes after what it needs, with the values that cross from
-one to another. A value that cannot be stored keeps its maker and its takers together; so does the state of a random
-generator. Called by `conversion.py`.
+In: the statements kept. Out: groups in an order in which each comes after what it needs, with the values that cross
+from one to another. A value that cannot be stored keeps its maker and its takers together; so does the state of a
+random generator. Called by `conversion.py`.
 """
 
 import ast

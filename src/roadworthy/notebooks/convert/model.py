@@ -1,7 +1,7 @@
 """The model of a project: which value it is, and on which rows and which label the notebook judged it.
 
-In: the program and what was seen. Out: a `Judged`, or None where the notebook does not make it evident; then the project
-has no `[model]`, and says so. Calls inside the notebook's own functions are read with the arguments put in.
+In: the program and what was seen. Out: a `Judged`, or None where the notebook does not make it evident; then the
+project has no `[model]`, and says so. Calls inside the notebook's own functions are read with the arguments put in.
 """
 
 import ast
@@ -80,9 +80,10 @@ class _Reading:
         for effect in self.kept:
             for name in sorted(effect.touches):
                 value = self.seen.values.get(key_of(effect.statement.key, name))
-                if value is not None and value.facts.get("estimator") in {"classifier", "regressor"}:
-                    if value.facts.get("classes", "2") == "2" and value.facts.get("fitted") == "yes":
-                        yield name, effect.statement.key, value
+                facts = {} if value is None else value.facts
+                answers = facts.get("estimator") in {"classifier", "regressor"} and facts.get("fitted") == "yes"
+                if value is not None and answers and facts.get("classes", "2") == "2":
+                    yield name, effect.statement.key, value
 
     def judged(self, name: str, maker: Key, value: Value) -> Judged | None:
         asked = [(e, call) for e in self.kept for call in self._calls(e) if self._asks(call, name)]
@@ -124,7 +125,8 @@ class _Reading:
         if apart is False and not columns and not features:
             return None
         return Judged(
-            name=name, maker=maker, rows=table, rows_maker=rows_maker, label=column, label_maker=label_maker, apart=apart,
+            name=name, maker=maker, rows=table, rows_maker=rows_maker, label=column, label_maker=label_maker,
+            apart=apart,
             features=wanted, task="classification" if value.facts["estimator"] == "classifier" else "regression",
             measured=self._measured(), trusted=value.trusted, table=bool(there.columns), through=through,
         )  # fmt: skip
@@ -138,15 +140,17 @@ class _Reading:
                 if made is None:
                     break
                 rows, effect = made
-            call = rows
+            call: ast.AST = rows
             if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and len(call.args) == 1):
                 break
             by = call.func.value
-            fitted = self._maker(by.id, effect) if isinstance(by, ast.Name) and call.func.attr == "transform" else None
-            value = None if fitted is None else self.seen.values.get(key_of(fitted, by.id))  # type: ignore[attr-defined]
+            if not isinstance(by, ast.Name) or call.func.attr != "transform":
+                break
+            fitted = self._maker(by.id, effect)
+            value = None if fitted is None else self.seen.values.get(key_of(fitted, by.id))
             if fitted is None or value is None or value.storable != "plain" or not value.type.startswith("sklearn."):
                 break
-            through.insert(0, (by.id, fitted))  # type: ignore[attr-defined]
+            through.insert(0, (by.id, fitted))
             rows = call.args[0]
         return rows, tuple(through)
 
@@ -156,9 +160,11 @@ class _Reading:
         for effect in self.kept:
             node = effect.statement.node
             if effect.statement.key == maker and isinstance(node, ast.Assign) and len(node.targets) == 1:
-                plain = isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Call)
-                if plain and isinstance(node.value.func, ast.Attribute) and node.value.func.attr == "transform":
-                    return node.value, effect
+                call = node.value
+                method = call.func if isinstance(call, ast.Call) else None
+                named = isinstance(node.targets[0], ast.Name)
+                if named and isinstance(method, ast.Attribute) and method.attr == "transform":
+                    return call, effect
         return None
 
     def _measured(self) -> dict[str, float]:

@@ -218,4 +218,5 @@ def _about(plan: Plan) -> str:
     )
     title = title.replace("\\", "").replace('"""', "'''")
     title = title if title[-1:] in ".?!" else f"{title}."
-    return f"{title[:1].upper()}{title[1:]}\n\nAn argument's name says where its value comes from: a data set, another step, or a parameter."
+    how = "An argument's name says where its value comes from: a data set, another step, or a parameter."
+    return f"{title[:1].upper()}{title[1:]}\n\n{how}"

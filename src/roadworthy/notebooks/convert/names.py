@@ -42,7 +42,10 @@ def reads(tree: ast.stmt) -> set[str]:
 
 def binds(tree: ast.stmt) -> set[str]:
     """The names it gives a meaning to."""
-    return set(bound_at_module(tree))
+    caught = {h.name for h in ast.walk(tree) if isinstance(h, ast.ExceptHandler) and h.name}
+    stored = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    # What `except … as e` binds is gone when its block ends.
+    return set(bound_at_module(tree)) - (caught - stored)
 
 
 def weakly_bound(tree: ast.stmt) -> set[str]:
@@ -163,10 +166,10 @@ def _walk_function(
     arguments = [a for a in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs, spec.vararg, spec.kwarg) if a is not None]
     outside = [*spec.defaults, *(d for d in spec.kw_defaults if d is not None), *(a.annotation for a in arguments)]
     outside += [*getattr(node, "decorator_list", []), getattr(node, "returns", None)]
-    for part in outside:
-        if part is not None:
-            yield from _walk(part, local, deferred=deferred)
-    body = node.body if isinstance(node.body, list) else [node.body]
+    for above in outside:
+        if above is not None:
+            yield from _walk(above, local, deferred=deferred)
+    body: list[ast.stmt | ast.expr] = [*node.body] if isinstance(node.body, list) else [node.body]
     own = {a.arg for a in arguments}
     elsewhere: set[str] = set()
     for part in body:

@@ -17,8 +17,8 @@ WORDS_MAX = 3
 LENGTH_MAX = 40
 # Names that say nothing of what they stand for.
 _GENERIC = frozenset(
-    {"df", "data", "x", "y", "xy", "tmp", "temp", "res", "result", "results", "out", "output", "obj", "val", "df1", "df2",
-     "arr", "lst", "dat", "ret", "mod", "reg", "clf", "est", "fit", "pipe"}
+    {"df", "data", "x", "y", "xy", "tmp", "temp", "res", "result", "results", "out", "output", "obj", "val", "df1",
+     "df2",     "arr", "lst", "dat", "ret", "mod", "reg", "clf", "est", "fit", "pipe"}
 )  # fmt: skip
 _STOP = frozenset(
     {"the", "a", "an", "of", "and", "or", "to", "in", "on", "for", "with", "by", "is", "are", "it", "its", "we", "our",
@@ -28,9 +28,9 @@ _STOP = frozenset(
 )  # fmt: skip
 # A step is called by what it makes, not by the doing.
 _DOING = frozenset(
-    {"load", "loading", "read", "reading", "get", "getting", "import", "importing", "create", "creating", "make", "making",
-     "build", "building", "fetch", "generate", "generating", "compute", "computing", "define", "defining", "prepare",
-     "preparing", "train", "training", "fit", "fitting", "evaluate", "evaluating"}
+    {"load", "loading", "read", "reading", "get", "getting", "import", "importing", "create", "creating", "make",
+     "making", "build", "building", "fetch", "generate", "generating", "compute", "computing", "define", "defining",
+     "prepare", "preparing", "train", "training", "fit", "fitting", "evaluate", "evaluating"}
 )  # fmt: skip
 _BY_KIND = {"prepare": "prepared", "fit": "model", "measure": "evaluation", "report": "report"}
 _LOADS = re.compile(r"\b(read_\w+|load_\w+|fetch_\w+|make_\w+|load|load_pandas|get_data|open)\(")

@@ -250,7 +250,8 @@ def _composed(name: str, parts: list[tuple[Step, Output]]) -> Step:
     typed = Typed("Pipeline", ("from sklearn.pipeline import Pipeline, make_pipeline",))
     signature = ", ".join(f"{a}: {t.text}" if t.text else a for a, t in arguments.items())
     doc = "What rows go through and the model, in one, so that it takes them as they come."
-    text = f'@rw.step\ndef {name}({signature}) -> Pipeline:\n    """{doc}"""\n    return make_pipeline({", ".join(values)})'
+    body = f'"""{doc}"""\n    return make_pipeline({", ".join(values)})'
+    text = f"@rw.step\ndef {name}({signature}) -> Pipeline:\n    {body}"
     return Step(
         name=name, group=None, text=text, takes=tuple(arguments), outputs=(), metrics={}, cells=(), typed=typed,
         imports=(*(line for t in arguments.values() for line in t.imports), *typed.imports),
@@ -332,7 +333,8 @@ def _plain(markdown: str) -> str:
     text = re.sub(r"<!--.*?-->|!\[[^\]]*\]\([^)]*\)|<[^>]+>|```.*?```|\$\$.*?\$\$", " ", markdown, flags=re.DOTALL)
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
     text = re.sub(r"\n[=-]{3,}\s*(\n|$)", "\n\n", text)
-    title, paragraphs = "", []
+    title = ""
+    paragraphs: list[str] = []
     for block in re.split(r"\n\s*\n|(?=^#{1,6} )|(?<=\S)\n(?=#)", text, flags=re.MULTILINE):
         lines = block.strip().splitlines()
         if lines and lines[0].lstrip().startswith("#"):

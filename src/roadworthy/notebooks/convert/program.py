@@ -199,9 +199,7 @@ def _parsed(notebook: Notebook, cell: Cell, text: str) -> ast.Module:
             fix='mend it, or tag the cell "rw:skip" and leave it behind',
         ) from None
     for node in ast.walk(tree):
-        asks = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"input", "raw_input"}
-        asks = asks or (isinstance(node, ast.Call) and names.dotted(node.func) == "getpass.getpass")
-        if asks:
+        if isinstance(node, ast.Call) and names.dotted(node.func) in {"input", "raw_input", "getpass.getpass"}:
             raise invalid(
                 "it asks a person for input, and nobody is there when a pipeline runs",
                 where=f"{_where(notebook, cell)} line {node.lineno}",
@@ -209,19 +207,20 @@ def _parsed(notebook: Notebook, cell: Cell, text: str) -> ast.Module:
             )
         if isinstance(node, ast.Await) and not _in_function(tree, node):
             raise invalid(
-                "it awaits at the top level, which only a notebook can", where=f"{_where(notebook, cell)} line {node.lineno}",
+                "it awaits at the top level, which only a notebook can",
+                where=f"{_where(notebook, cell)} line {node.lineno}",
                 fix="put it into a function, or wrap it: asyncio.run(…)",
             )  # fmt: skip
     return tree
 
 
 def _refuse(program: Program) -> None:
-    """Refuse what cannot run from top to bottom: a name that only a later cell makes, two cells that need each other."""
+    """Refuse what cannot run from top to bottom: a name that only a later cell makes, cells that need each other."""
     made: dict[str, int] = {}
     for statement in program.statements:
         for name in statement.binds:
             made.setdefault(name, statement.cell)
-    stars = any(isinstance(n, ast.ImportFrom) and any(a.name == "*" for a in n.names) for n in program.imports.values())
+    stars = any(s.kind == "import" and any(a.name == "*" for a in s.node.names) for s in program.statements)
     there: set[str] = set()
     for statement in program.statements:
         immediate = {o.node.id for o in names.occurrences(statement.node) if o.reads and not o.deferred}
@@ -243,7 +242,7 @@ def _later(program: Program, statement: Statement, name: str, maker: int) -> Fau
     circle = sorted(needs & {n for s in program.statements if s.cell == statement.cell for n in s.binds})
     if circle and maker != statement.cell:
         return invalid(
-            f"{program.name(statement.cell)} and {program.name(maker)} need each other: `{name}` is made in the second, "
+            f"{program.name(statement.cell)} and {program.name(maker)} need each other: `{name}` is of the second, "
             f"which needs `{circle[0]}` of the first",
             where=_at(program, statement), fix="divide one of them, so that each comes after what it needs",
         )  # fmt: skip
@@ -267,7 +266,7 @@ def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]]:
     """(name bound, what it stands for with dots)."""
     for alias in node.names:
         if isinstance(node, ast.Import):
-            yield (alias.asname, alias.name) if alias.asname else (alias.name.partition(".")[0],) * 2  # type: ignore[misc]
+            yield (alias.asname, alias.name) if alias.asname else (alias.name.partition(".")[0],) * 2
         elif alias.name != "*":
             yield alias.asname or alias.name, f"{node.module or ''}.{alias.name}"
 

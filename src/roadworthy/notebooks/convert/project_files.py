@@ -145,7 +145,10 @@ def _limit(metric: str, value: float) -> tuple[str, float]:
 
 
 def _readme(plan: Plan, name: str) -> str:
-    gated = "rw gate             judge the model by the rules of roadworthy.toml, and certify it\nrw release          serve the certified model on this machine\n"
+    gated = (
+        "rw gate             judge the model by the rules of roadworthy.toml, and certify it\n"
+        "rw release          serve the certified model on this machine\n"
+    )
     rows = [
         "| `roadworthy.toml` | data, parameters, rules, releases, monitors |",
         "| `pipeline.py` | the steps from data to model |",

@@ -1,7 +1,7 @@
 """Which statements make what one keeps, and which only looked around.
 
-In: a program, what was hoisted, and what was observed while the original ran. Out: the statements to keep, each with its
-full effect, and why each of the others is left behind. Called by `conversion.py`.
+In: a program, what was hoisted, and what was observed while the original ran. Out: the statements to keep, each with
+its full effect, and why each of the others is left behind. Called by `conversion.py`.
 """
 
 import ast
@@ -37,7 +37,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """The statements kept, in order; the settings that stay; and the cells or statements left behind, with the reason."""
+    """The statements kept, in order; the settings that stay; what is left behind, by cell, with the reason."""
 
     kept: tuple[Effect, ...]
     settings: tuple[Statement, ...]
@@ -140,9 +140,7 @@ def _is_root(statement: Statement, program: Program) -> bool:
         return program.has_tag(statement.cell, REPORT_TAG)
     if program.step_tag(statement.cell) or program.has_tag(statement.cell, REPORT_TAG):
         return True
-    return bool(statement.results) and (
-        bool(statement.touches) or any(r.bare for r in statement.results) or statement.kind == "fit"
-    )
+    return bool(statement.results) and (bool(statement.touches) or any(r.bare for r in statement.results))
 
 
 def _left(

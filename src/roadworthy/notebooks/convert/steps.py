@@ -257,7 +257,8 @@ class _Writer:
             key = key_of(crossing.maker, crossing.name)
             found.append(
                 Output(
-                    key=measured.get(crossing.name, crossing.name), name=crossing.name, seen=key, cell=crossing.maker[0],
+                    key=measured.get(crossing.name, crossing.name), name=crossing.name, seen=key,
+                    cell=crossing.maker[0],
                     typed=types.of_value(self.context.value(key), self.context.program.modules),
                 )
             )  # fmt: skip

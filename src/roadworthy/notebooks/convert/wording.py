@@ -7,6 +7,7 @@ import ast
 import copy
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -48,14 +49,14 @@ class Source:
         for line in self.lines:
             self._starts.append(self._starts[-1] + len(line) + 1)
 
-    def start(self, node: ast.AST) -> int:
+    def start(self, node: Any) -> int:
         decorators = getattr(node, "decorator_list", None)
         first = decorators[0] if decorators else node
         before = 1 if decorators else 0  # the @
-        return self._starts[first.lineno - 1] + first.col_offset - before  # type: ignore[attr-defined]
+        return int(self._starts[first.lineno - 1] + first.col_offset - before)
 
-    def end(self, node: ast.AST) -> int:
-        return self._starts[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
+    def end(self, node: Any) -> int:
+        return int(self._starts[node.end_lineno - 1] + node.end_col_offset)
 
     def text(self, node: ast.AST) -> str:
         return self.raw[self.start(node) : self.end(node)].decode()

@@ -1,8 +1,8 @@
 """Whether two values are the same: tables, arrays, models, containers, scalars; and if not, where they first differ.
 
 In: the original's value and the pipeline's. Out: a `Likeness`. Exact first: every bit of a number, every label, every
-type. Floating-point numbers that differ by no more than the tolerance are told as such. Called by `comparing.py`, and by
-`watching.py` to see whether a value comes back from storage as it went.
+type. Floating-point numbers that differ by no more than the tolerance are told as such. Called by `comparing.py`, and
+by `watching.py` to see whether a value comes back from storage as it went.
 """
 
 import math
@@ -206,7 +206,8 @@ class _Comparing:
         if not largest <= self.tolerance:
             raise _Unlike(
                 where,
-                f"{count:,} of {one.size:,} values differ, by up to {largest:.3g}; the first is {_first(one, two, same)}",
+                f"{count:,} of {one.size:,} values differ, by up to {largest:.3g}; the first is "
+                f"{_first(one, two, same)}",
             )
         self.largest = max(self.largest, largest)
 
@@ -231,7 +232,9 @@ class _Comparing:
         if left.keys() != right.keys():
             only = sorted(left.keys() ^ right.keys())
             raise _Unlike(where, f"attributes {', '.join(only)[:SHOWN]} are in one only")
-        for name in left:
+        # A distribution of SciPy holds the generator that all of NumPy shares; where that stands is not its value.
+        shared = {"_random_state"} if type(one).__module__.startswith("scipy.stats") else set()
+        for name in left.keys() - shared if shared else left:
             self.any(left[name], right[name], f"{where}.{name}", depth + 1)
 
     def _by_bytes(self, one: Any, two: Any, where: str) -> None:

@@ -1,8 +1,8 @@
 """Why a value of the pipeline differs from the notebook's: found out by running the original again, not by guessing.
 
-In: a proof that did not hold. Out: the same proof with its cause and the runs that show it. A second run of the original
-tells whether it makes the same values twice; runs with generators seeded, and with a fixed order of sets, tell what it is
-that moves. If the original is steady, the difference is the conversion's. Called by `conversion.py`.
+In: a proof that did not hold. Out: the same proof with its cause and the runs that show it. A second run of the
+original tells whether it makes the same values twice; runs with generators seeded, and with a fixed order of sets,
+tell what it is that moves. If the original is steady, the difference is the conversion's. Called by `conversion.py`.
 """
 
 import ast
@@ -80,7 +80,8 @@ class _Runs:
         if clocks:
             return "time", [what, f"seeds make no difference, and {clocks[0]} asks for the time"]
         return "environment", [
-            what, "neither seeds nor the order of sets make a difference: threads, addresses, or a generator of its own",
+            what,
+            "neither seeds nor the order of sets make a difference: threads, addresses, or a generator of its own",
         ]  # fmt: skip
 
     def _steady(self) -> tuple[Cause, list[str]]:
@@ -92,7 +93,8 @@ class _Runs:
         if around:
             return "environment", [steady, f"{around[0]} looks at its surroundings, which differ in a step's process"]
         return "conversion", [
-            steady, "so it is the pipeline that differs: report this, and tag the cells concerned rw:step=NAME to keep them together",
+            steady,
+            "so it is the pipeline that differs: tag the cells concerned rw:step=NAME to keep them together",
         ]  # fmt: skip
 
     def _run(self, name: str, *, seed: int | None = None, environment: dict[str, str] | None = None) -> Seen:

@@ -1,8 +1,8 @@
 """Runs the original from top to bottom in a clean kernel, in a copy of its folder, and takes down what it makes.
 
-In: a program, and which values to take down. Out: `Seen`, with the values as pickles in a folder; or a Fault that names the
-cell which failed, took too long or ended the kernel. The original and its folder are only read. Called by `conversion.py`
-before the pipeline is written, and by `causes.py` once more when something differs.
+In: a program, and which values to take down. Out: `Seen`, with the values as pickles in a folder; or a Fault that
+names the cell which failed, took too long or ended the kernel. The original and its folder are only read. Called by
+`conversion.py` before the pipeline is written, and by `causes.py` once more when something differs.
 """
 
 import os
@@ -166,7 +166,8 @@ def _failed(program: Program, cell: int, ran: Ran) -> Fault:
     if ran.end == "timeout":
         return unavailable(
             f"the cell does not end: {error.value if error else said}", where=where,
-            fix="give it more time with --cell-timeout, or leave it behind (tag it rw:skip)", detail={"traceback": trace},
+            fix="give it more time with --cell-timeout, or leave it behind (tag it rw:skip)",
+            detail={"traceback": trace},
         )  # fmt: skip
     if ran.end == "died":
         return unavailable(

@@ -5,10 +5,11 @@ In: a proof. Out: bytes. Called by `conversion.py`, which puts it beside the pro
 
 from html import escape
 
-from roadworthy.notebooks.prove.proof import Proof, headline
+from roadworthy.notebooks.prove.proof import Compared, Proof, headline
 
 _STYLE = """
-:root{--ink:#1b2733;--dim:#5c6b78;--line:#d9e0e6;--good:#1a7f4b;--bad:#b3261e;--warn:#8a6100;--paper:#fff;--wash:#f5f7f9}
+:root{--ink:#1b2733;--dim:#5c6b78;--line:#d9e0e6;--good:#1a7f4b;--bad:#b3261e;--warn:#8a6100;--paper:#fff;
+--wash:#f5f7f9}
 @media (prefers-color-scheme:dark){:root{--ink:#e6edf3;--dim:#9aa8b5;--line:#33404c;--good:#5fce93;--bad:#ff8a80;
 --warn:#e8b84a;--paper:#12181f;--wash:#1a222b}}
 *{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
@@ -21,23 +22,24 @@ th,td{padding:.35rem .6rem .35rem 0;border-bottom:1px solid var(--line);vertical
 code{font:.88em ui-monospace,monospace}td.different{color:var(--bad);font-weight:600}td.identical{color:var(--good)}
 td.within{color:var(--warn)}.scroll{overflow-x:auto}
 """
+_HOW = """<p class="dim">The notebook was run from top to bottom in a kernel of its own, the pipeline in processes of
+its own; then every value that goes from one step to another, and every metric, was compared.</p>"""
+_EQUAL = """Numbers are equal bit by bit, or differ by at most {tolerance:g} times the greater of 1 and their size;
+tables also in labels, order and types; models in parameters, in what they learned, and in their answers."""
 
 
 def render(proof: Proof) -> bytes:
     """The page."""
     parts = [
         f"<h1>Does the pipeline do what <code>{escape(proof.notebook)}</code> does?</h1>",
-        '<p class="dim">The notebook was run from top to bottom in a kernel of its own, the pipeline in processes of its '
-        "own; then every value that goes from one step to another, and every metric, was compared.</p>"
-        if proof.original_s
-        else "",
+        _HOW if proof.original_s else "",
         f'<div class="verdict {"good" if proof.holds else "bad"}">{escape(headline(proof))}</div>',
     ]
     if proof.first is not None:
         first = proof.first
         parts += [
             "<h2>The first difference</h2>",
-            f"<p><code>{escape(first.what)}</code> ({_code(first.notebook)}){escape(first.where)}: {escape(first.found)}</p>",
+            _first(first),
         ]
     if proof.cause or proof.evidence:
         parts.append(f"<p>Cause: <b>{escape(proof.cause or 'not found')}</b></p>")
@@ -60,6 +62,11 @@ def render(proof: Proof) -> bytes:
     ).encode()
 
 
+def _first(first: Compared) -> str:
+    what = f"<code>{escape(first.what)}</code> ({_code(first.notebook)}){escape(first.where)}"
+    return f"<p>{what}: {escape(first.found)}</p>"
+
+
 def _compared(proof: Proof) -> str:
     rows = []
     for each in proof.compared:
@@ -76,8 +83,7 @@ def _compared(proof: Proof) -> str:
 def _how(proof: Proof) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in sorted(proof.packages.items()))
     lines = [
-        f"Numbers are equal bit by bit, or differ by at most {proof.tolerance:g} times the greater of 1 and their size; "
-        "tables also in labels, order and types; models in parameters, in what they learned, and in their answers.",
+        _EQUAL.format(tolerance=proof.tolerance),
         f"Python {escape(proof.python)}{'; ' + escape(packages) if packages else ''}." if proof.python else "",
         f"The notebook took {proof.original_s:.1f} s, the pipeline {proof.pipeline_s:.1f} s."
         if proof.original_s

@@ -1,9 +1,10 @@
 """Proof: what was compared between a notebook and its pipeline, with what outcome; and as text.
 
-Made by `proving.py`; shown by the command, and as a page by `page.py`. It claims what was compared and nothing more: what was
-not is listed with the reason.
+Made by `proving.py`; shown by the command, and as a page by `page.py`. It claims what was compared and nothing more:
+what was not is listed with the reason.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -85,7 +86,8 @@ def headline(proof: Proof) -> str:
         return f"equal: {listed} compared, all identical"
     if proof.verdict == "within tolerance":
         largest = max(c.largest for c in proof.compared)
-        return f"equal within tolerance: {listed} compared, the largest difference {largest:.2g} (allowed {proof.tolerance:g})"
+        apart = f"the largest difference {largest:.2g} (allowed {proof.tolerance:g})"
+        return f"equal within tolerance: {listed} compared, {apart}"
     if proof.verdict == "different":
         differing = sum(c.verdict == "different" for c in proof.compared)
         return f"NOT EQUAL: {differing} of {len(proof.compared)} compared differ"
@@ -100,7 +102,9 @@ def text(proof: Proof) -> str:
     if proof.first is not None:
         first = proof.first
         lines.append(
-            f"  first difference: {first.what} ({first.notebook}){': ' + first.where.strip() if first.where else ''}: {first.found}"
+            ": ".join(
+                filter(None, [f"  first difference: {first.what} ({first.notebook})", first.where.strip(), first.found])
+            )
         )
     if proof.cause:
         lines.append(f"  cause: {proof.cause}: {'; '.join(proof.evidence)}")
@@ -118,7 +122,7 @@ def text(proof: Proof) -> str:
     return "\n".join(lines)
 
 
-def _table(rows: list[tuple[str, str, str, str, str]]) -> list[str]:
+def _table(rows: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
     widths = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
     return [
         (

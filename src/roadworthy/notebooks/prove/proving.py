@@ -73,8 +73,9 @@ def prove(
         verdict, reason = "not proven", f"{unread[0].what} could not be compared: {unread[0].why}"
     proof = Proof(
         notebook=plan.program.notebook.path.name, verdict=verdict, compared=tuple(found), reason=reason,
-        not_compared=(*missing, *_left(plan)), first=first, tolerance=tolerance, original_s=seen.wall_s, pipeline_s=took,
-        python=platform.python_version(), packages=seen.packages, at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        not_compared=(*missing, *_left(plan)), first=first, tolerance=tolerance, original_s=seen.wall_s,
+        pipeline_s=took, python=platform.python_version(), packages=seen.packages,
+        at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
     return proof, answer.measured
 
@@ -207,19 +208,20 @@ def _metrics(plan: Plan, seen: Seen, logged: dict[str, float], tolerance: float)
             value = seen.values.get(key)
             if value is None or value.number is None:
                 continue
-            here = logged.get(metric)
-            size = abs(here - value.number) if here is not None else float("inf")
-            allowed = tolerance * max(1.0, abs(value.number))
-            same = size == 0
-            found.append(
-                Compared(
-                    what=f"metric {metric}", notebook=plan.program.name(int(key.partition(":")[0])), kind="metric",
-                    type="number", verdict="identical" if same else "within tolerance" if size <= allowed else "different",
-                    found=f"{value.number:.6g}" if same else f"{value.number!r} in the notebook, {here!r} in the pipeline",
-                    largest=0.0 if same or size == float("inf") else size,
-                )
-            )  # fmt: skip
+            found.append(_metric(metric, key, plan, (value.number, logged.get(metric)), tolerance))
     return found
+
+
+def _metric(metric: str, key: str, plan: Plan, numbers: tuple[float, float | None], tolerance: float) -> Compared:
+    there, here = numbers
+    size = abs(here - there) if here is not None else float("inf")
+    near = size <= tolerance * max(1.0, abs(there))
+    return Compared(
+        what=f"metric {metric}", notebook=plan.program.name(int(key.partition(":")[0])), kind="metric", type="number",
+        verdict="identical" if size == 0 else "within tolerance" if near else "different",
+        found=f"{there:.6g}" if size == 0 else f"{there!r} in the notebook, {here!r} in the pipeline",
+        largest=size if near else 0.0,
+    )  # fmt: skip
 
 
 def _left(plan: Plan) -> tuple[NotCompared, ...]:

@@ -168,7 +168,7 @@ class _Watcher(ast.NodeTransformer):
         return used
 
     def write(self) -> None:
-        packages = {}
+        packages: dict[str, str] = {}
         for name in (
             "numpy",
             "pandas",
@@ -244,7 +244,8 @@ class _Watcher(ast.NodeTransformer):
 
 def _wrap(statement: ast.stmt, cell: int, place: int, shown: tuple[int, ...]) -> ast.stmt:
     wanted = {id(node): at for at, node in enumerate(ast.walk(statement)) if at in shown}
-    made: ast.stmt = _Wrapping(wanted, cell, place).visit(statement)
+    made = _Wrapping(wanted, cell, place).visit(statement)
+    assert isinstance(made, ast.stmt)
     return made
 
 
