@@ -40,6 +40,14 @@ PythonPath = Annotated[
     str,
     Meta(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$(?!\n)", title="module:function", examples=["source:departed"]),
 ]
+TrackingUri = Annotated[
+    str,
+    Meta(
+        pattern=r"^(|databricks(://.+)?|https?://.+)$(?!\n)",
+        title="databricks, databricks://PROFILE, or the URL of a tracking server",
+        examples=["databricks", "http://mlflow.example:5000"],
+    ),
+]
 StoreUrl = Annotated[
     str,
     Meta(
@@ -75,6 +83,9 @@ class About(_Table, frozen=True):
     name: Annotated[Name, about("what the project is called")]
     description: Annotated[str, about("one line about it")] = ""
     store: Annotated[StoreUrl, about("sqlite (a file in .roadworthy/) or the URL of a PostgreSQL database")] = "sqlite"
+    tracking: Annotated[
+        TrackingUri, about("where runs are logged as well: databricks, or a server that speaks MLflow's protocol")
+    ] = ""
     sources: Annotated[tuple[str, ...], about("files whose content is a run's code, as globs in the project")] = (
         "*.py",
         "*.toml",

@@ -130,6 +130,13 @@ def listing(store: Store, run_id: str) -> list[Artifact]:
         return [_artifact(row) for row in reader.rows(_LISTING, run=run_id)]
 
 
+def below(store: Store, run_id: str, path: str) -> list[Artifact]:
+    """All files below a folder, by path."""
+    with store.read() as reader:
+        rows = reader.rows(_BELOW[reader.dialect], run=run_id, limit=ENTRIES_MAX, **_range(path))
+    return [_artifact(row) for row in rows]
+
+
 def folder(store: Store, run_id: str, path: str) -> list[Entry]:
     """The files and folders directly in a folder (the root, for an empty path), by name; none when it is a file."""
     with store.read() as reader:

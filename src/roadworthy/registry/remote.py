@@ -7,19 +7,20 @@ registry/forward.py and faces/moving.
 """
 
 import base64
-import configparser
-import http.client
 import os
-import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
 from roadworthy.nouns.errors import Code, Fault, invalid, refused, unavailable
 from roadworthy.store.clock import Clock, SystemClock
+
+# http.client and ssl are imported on use: a run that is sent nowhere need not wait for them.
+if TYPE_CHECKING:
+    import http.client
 
 API = "/api/2.0/mlflow"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
@@ -137,7 +138,9 @@ class Remote:
             ) from None
         return found if isinstance(found, dict) else {}
 
-    def _ask(self, method: str, path: str, body: Any, headers: dict[str, str]) -> http.client.HTTPResponse:
+    def _ask(self, method: str, path: str, body: Any, headers: dict[str, str]) -> "http.client.HTTPResponse":
+        import http.client
+
         sent = dict(headers)
         if self.address.authorization:
             sent["authorization"] = self.address.authorization
@@ -164,9 +167,13 @@ class Remote:
                 raise _fault(answer.status, content, f"{self.address.url}{path.partition('?')[0]}")
         raise unavailable(f"the tracking server does not answer: {last[:SHOWN_MAX]}", where=self.address.url)
 
-    def _connect(self) -> http.client.HTTPConnection:
+    def _connect(self) -> "http.client.HTTPConnection":
+        import http.client
+
         if self._connection is None:
             if self._tls:
+                import ssl
+
                 context = ssl.create_default_context(cafile=os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH"))
                 self._connection = http.client.HTTPSConnection(
                     self._host, self._port, timeout=TIMEOUT_S, context=context
@@ -179,6 +186,8 @@ class Remote:
 def _databricks(profile: str, known: Mapping[str, str]) -> Address:
     host, token = known.get("DATABRICKS_HOST", ""), known.get("DATABRICKS_TOKEN", "")
     if profile or not (host and token):
+        import configparser
+
         path = Path(known.get("DATABRICKS_CONFIG_FILE") or "~/.databrickscfg").expanduser()
         config = configparser.ConfigParser(interpolation=None)
         config.read(path)

@@ -34,6 +34,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "operate": ("operate", "Watch, retrain, gate and release in a loop."),
     "server": ("server", "Serve tracking and the registry to MLflow's clients."),
     "import": ("import_", "Take everything of an existing MLflow."),
+    "export": ("export", "Send runs and models to a server that speaks MLflow's protocol."),
     "report": ("report", "Write the project's report as one HTML file."),
     "audit": ("audit", "Read, verify and checkpoint the log of changes."),
     "gc": ("gc", "Free the space of what nothing needs any more."),
