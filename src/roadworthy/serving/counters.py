@@ -25,8 +25,13 @@ class Counters:
             buckets=LATENCY_S,
         )  # fmt: skip
 
+        self._requests: dict[tuple[str, int], Counter] = {}
+
     def observe(self, path: str, status: int, duration_s: float) -> None:
-        self.requests.labels(path, str(status)).inc()
+        counter = self._requests.get((path, status))
+        if counter is None:
+            counter = self._requests[path, status] = self.requests.labels(path, str(status))
+        counter.inc()
         if path == "/invocations":
             self.latency.observe(duration_s)
 

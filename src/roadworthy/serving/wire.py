@@ -41,14 +41,18 @@ _log = logging.getLogger("roadworthy.serving")
 class Headers:
     """A request's headers by lower-case name; of one that comes twice, the first."""
 
+    __slots__ = ("_first", "raw")
+
     def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
         self.raw = raw
+        self._first = dict(reversed(raw))
 
     def get(self, name: bytes) -> str:
-        return next((value.decode("latin-1") for key, value in self.raw if key == name), "")
+        value = self._first.get(name)
+        return "" if value is None else value.decode("latin-1")
 
     def count(self, name: bytes) -> int:
-        return sum(key == name for key, _ in self.raw)
+        return [key for key, _ in self.raw].count(name)
 
 
 class Request(NamedTuple):

@@ -4,6 +4,7 @@ In: requests of clients, a great many. Out: rows of registry/; acknowledged when
 event by itself: the event that ends the run carries the digest of its points.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ MODELS_TAG = "mlflow.log-model.history"
 CONTEXT_TAG = "mlflow.data.context"
 DATASETS_MAX = 1_000
 MODELS_MAX = 1_000
+_batches = msgspec.json.Decoder(schema.LogBatch, strict=False)
 _MODEL_FIELDS = {"artifact_path", "flavors", "utc_time_created", "run_id"}
 _MODEL_KEPT = ("run_id", "artifact_path", "utc_time_created", "flavors", "model_uuid", "mlflow_version")
 
@@ -53,7 +55,7 @@ async def log_metric(server: Server, request: Request) -> Reply:
 
 
 async def log_batch(server: Server, request: Request) -> Reply:
-    message = read(request, schema.LogBatch)
+    message = _batch(request)
     required(message.run_id, "run_id")
     run_rules.run_id(message.run_id)
     points = _points(message.metrics)
@@ -182,7 +184,7 @@ async def log_outputs(server: Server, request: Request) -> Reply:
     return await _append(server, message.run_id, request.identity, work)
 
 
-def _of_model(row: Row, sent: schema.Metric | schema.LogMetric) -> logged_models.Point:
+def _of_model(row: Row, sent: schema.Point | schema.LogMetric) -> logged_models.Point:
     """A point that was checked, as one of the logged model that it names."""
     assert sent.value is not UNSET
     assert sent.timestamp is not UNSET
@@ -208,21 +210,35 @@ async def _append(
     return answer()
 
 
-def _points(sent: Sequence[schema.Metric]) -> dict[str, list[Point]]:
-    """A batch's points by key."""
-    found: dict[str, list[Point]] = {}
-    for n, metric in enumerate(sent):
+def _batch(request: Request) -> schema.LogBatch:
+    """A batch; what is wrong with one is found out by reading it again, as if nothing had to be there."""
+    try:
+        return _batches.decode(request.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        loose = read(request, schema.LooseBatch)
+    points = []
+    for n, metric in enumerate(loose.metrics):
+        required(metric.key, f"metrics[{n}].key")
+        required(metric.value, f"metrics[{n}].value")
+        required(metric.timestamp, f"metrics[{n}].timestamp")
         value, at_ms = metric.value, metric.timestamp
-        if not metric.key or value is UNSET or at_ms is UNSET:
-            required(metric.key, f"metrics[{n}].key")
-            required(value, f"metrics[{n}].value")
-            required(at_ms, f"metrics[{n}].timestamp")
-            raise AssertionError
-        points = found.get(metric.key)
-        if points is None or at_ms < 0:
-            run_rules.metric(metric.key, value, at_ms, f"metrics[{n}]")
-            points = found.setdefault(metric.key, [])
-        points.append((at_ms, metric.step, value))
+        assert value is not UNSET
+        assert at_ms is not UNSET
+        run_rules.metric(metric.key, value, at_ms, f"metrics[{n}]")
+        about = metric.model_id, metric.dataset_name, metric.dataset_digest
+        points.append(schema.Point(metric.key, value, at_ms, metric.step, *about))
+    return schema.LogBatch(run_id=loose.run_id, metrics=points, params=loose.params, tags=loose.tags)
+
+
+def _points(sent: Sequence[schema.Point]) -> dict[str, list[Point]]:
+    """A batch's points by key."""
+    found: dict[str, list[Point]] = defaultdict(list)
+    for point in sent:
+        found[point.key].append((point.timestamp, point.step, point.value))
+    for key in found:
+        if not run_rules.is_name(key):
+            at = next(n for n, point in enumerate(sent) if point.key == key)
+            run_rules.metric(key, sent[at].value, sent[at].timestamp, f"metrics[{at}]")
     return found
 
 

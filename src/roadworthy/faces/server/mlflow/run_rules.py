@@ -105,7 +105,7 @@ def tag_name(key: str) -> None:
 
 def metric(key: str, value: float, timestamp: int, path: str = "") -> None:
     """A point of a metric; its numbers have been read as numbers already."""
-    if not _good(key) or len(key) > KEY_MAX:
+    if not is_name(key):
         _name(key, f"{path}.name" if path else "name")
         raise too_long("Metric name", KEY_MAX)
     if timestamp < 0:
@@ -146,6 +146,11 @@ def max_results(value: int, most: int) -> int:
 def too_long(what: str, most: int) -> WireError:
     """What is over its length."""
     return wire.invalid(f"'{what}' exceeds the maximum length of {most} characters")
+
+
+def is_name(key: str) -> bool:
+    """Whether a metric may be called so."""
+    return len(key) <= KEY_MAX and _good(key)
 
 
 @lru_cache(maxsize=NAMES_KNOWN)

@@ -21,8 +21,20 @@ class Pair(msgspec.Struct, gc=False):
     value: str = ""
 
 
+class Point(msgspec.Struct, gc=False):
+    """One point as a client logs it, with all that it must have."""
+
+    key: Annotated[str, msgspec.Meta(min_length=1)]
+    value: float
+    timestamp: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    step: Int64 = 0
+    model_id: str = ""
+    dataset_name: str = ""
+    dataset_digest: str = ""
+
+
 class Metric(msgspec.Struct, gc=False):
-    """One point as a client logs it."""
+    """One point of which anything may be missing, to say what."""
 
     key: str = ""
     value: float | UnsetType = UNSET
@@ -158,7 +170,16 @@ class DeleteTag(OfRun):
 
 class LogBatch(Message):
     run_id: str = ""
-    metrics: tuple[Metric, ...] = ()
+    metrics: list[Point] = msgspec.field(default_factory=list)
+    params: tuple[Pair, ...] = ()
+    tags: tuple[Pair, ...] = ()
+
+
+class LooseBatch(Message):
+    """A batch of which the points may be anything."""
+
+    run_id: str = ""
+    metrics: list[Metric] = msgspec.field(default_factory=list)
     params: tuple[Pair, ...] = ()
     tags: tuple[Pair, ...] = ()
 
