@@ -2,7 +2,8 @@
 """Write the reference pages that follow from the code: `python docs/generate.py`, or `--check` to see that they do.
 
 reference/cli.md comes from the commands themselves, reference/project-file.md from the types that validate
-`roadworthy.toml`, reference/exit-codes.md from the table that faults go through.
+`roadworthy.toml`, reference/exit-codes.md from the table that faults go through, reference/notebook-rules.md from what
+the rules say of themselves.
 """
 
 import json
@@ -13,6 +14,8 @@ from typing import Any
 import click
 
 from roadworthy.faces.cli.main import VERBS, rw
+from roadworthy.notebooks.lessons import lesson
+from roadworthy.notebooks.rules import catalogue
 from roadworthy.nouns.errors import EXIT_CODES, EXIT_INTERNAL, HTTP_INTERNAL, HTTP_STATUS, Code
 from roadworthy.store import project_file as file
 
@@ -56,6 +59,7 @@ def pages() -> dict[str, str]:
         "reference/cli.md": commands(),
         "reference/project-file.md": project_file(),
         "reference/exit-codes.md": exit_codes(),
+        "reference/notebook-rules.md": notebook_rules(),
     }
 
 
@@ -172,6 +176,33 @@ def exit_codes() -> str:
     )
     lines.append("| 130 | | | stopped by Ctrl-C |\n")
     return "".join(lines)
+
+
+def notebook_rules() -> str:
+    """Every rule for notebooks, as its docstring teaches it."""
+    rules = catalogue.every()
+    lines = [
+        NOTE,
+        "# Rules for notebooks\n\n",
+        "`rw notebook check` looks for these. Errors and warnings end it with 5, notes do not. `[notebook]` in"
+        " [the project file](project-file.md) turns rules on (`select`) and off (`ignore`), by code, by the beginning of"
+        " a code (`RWN5`) or by name. In a notebook, `# rw: ignore[CODE]` on a line declines a finding there; alone at"
+        " the top of a cell, those of the whole cell and its outputs; `# rw: ignore-file[CODE]` those of the"
+        " notebook.\n\n",
+        "| code | name | severity | says | `--fix` |\n|---|---|---|---|---|\n",
+    ]
+    for rule in rules:
+        fixes = "yes" if "`--fix` does" in lesson(rule).fix else ""
+        link = f"[{rule.code}](#{rule.code.lower()}-{rule.name})"
+        lines.append(f"| {link} | {rule.name} | {SEVERITIES[rule.severity]} | {lesson(rule).title} | {fixes} |\n")
+    for rule in rules:
+        taught = lesson(rule)
+        lines.append(f"\n## {rule.code} {rule.name}\n\n{taught.title}\n\n{taught.why}\n\n")
+        lines.append(f"**Fix**: {taught.fix}\n")
+    return "".join(lines)
+
+
+SEVERITIES = {"error": "error", "warn": "warning", "note": "note"}
 
 
 def toml(value: Any) -> str:

@@ -37,8 +37,8 @@ def draw(graph: Graph) -> Iterator[str]:
         rows.append(("".join(marks).rstrip(), node))
     wide = min(max((len(marks) for marks, _ in rows), default=0), LANES_MAX)
     number = len(str(max((node.cell + 1 for _, node in rows), default=0)))
-    for marks, node in rows:
-        shown = marks[:wide] if len(marks) <= LANES_MAX else marks[: LANES_MAX - 1] + "…"
+    for drawn, node in rows:
+        shown = drawn[:wide] if len(drawn) <= LANES_MAX else drawn[: LANES_MAX - 1] + "…"
         yield f"{node.cell + 1:>{number}} {shown:<{wide}}  {_told(node, graph)}".rstrip()
 
 
