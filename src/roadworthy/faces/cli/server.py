@@ -69,9 +69,9 @@ def command(ctx: click.Context, /, home: Path, config: Path | None, **flags: Any
     place = _place(said)
     store = open_store(home, url=said["store"] or "")
     if said["blobs"]:
-        from roadworthy.store import remote_blobs
+        from roadworthy.store.remote_blobs import connect
 
-        store.blobs = remote_blobs.connect(said["blobs"], home / "blobs")
+        store.blobs = connect(said["blobs"], home / "blobs")
     settings = _settings(said, table, place)
     entrances.check(store, settings, place, plain_http=bool(said["plain_http"]))
     listener = entrances.listen(place)

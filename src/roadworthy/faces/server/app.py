@@ -145,7 +145,9 @@ async def _send(send: Any, reply: Reply, request: Request) -> None:
     names = {name for name, _ in headers}
     if b"cache-control" not in names:
         headers.append((b"cache-control", b"no-store"))
-    if isinstance(body, bytes):
+    if b"content-length" in names:
+        pass
+    elif isinstance(body, bytes):
         headers.append((b"content-length", str(len(body)).encode()))
     elif isinstance(body, FileBody):
         headers.append((b"content-length", str(body.length).encode()))

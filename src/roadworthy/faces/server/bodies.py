@@ -19,9 +19,10 @@ from urllib.parse import quote
 from blake3 import blake3
 
 from roadworthy.faces.server import errors
-from roadworthy.faces.server.http import FileBody, Reply, Request
+from roadworthy.faces.server.http import Body, FileBody, Reply, Request
 from roadworthy.faces.server.server import Server
 from roadworthy.store.blobs import Kept
+from roadworthy.store.remote_blobs import CanStream
 
 SMALL = 256 << 10  # a body up to this is gathered in memory
 BATCH = 1 << 20
@@ -76,18 +77,27 @@ async def reply(server: Server, request: Request, kept: Kept, name: str) -> Repl
     if tag in [part.strip().removeprefix("W/") for part in request.headers.get(b"if-none-match").split(",")]:
         return Reply(304, b"", headers=((b"etag", tag.encode()), *_HARMLESS))
     headers: Headers = ((b"etag", tag.encode()), (b"content-disposition", attachment(name)), *_HARMLESS)
-    path = await server.disk(partial(server.store.blobs.file, kept.digest, check=False))
     wanted = None
     if request.headers.get(b"if-range").strip() in ("", tag):
         wanted = ranged(request.headers.get(b"range"), kept.size)
     if wanted is None:
-        return Reply(200, FileBody(path, 0, kept.size, kept.digest), content_type(name), headers)
+        body = await _body(server, kept, Range(0, kept.size), whole=True)
+        return Reply(200, body, content_type(name), (*headers, (b"content-length", str(kept.size).encode())))
     if wanted.length <= 0:
         headers = ((b"content-range", f"bytes */{kept.size}".encode()), *headers)
         return Reply(416, b"", "application/json", headers)
     shown = f"bytes {wanted.start}-{wanted.start + wanted.length - 1}/{kept.size}"
-    headers = ((b"content-range", shown.encode()), *headers)
-    return Reply(206, FileBody(path, wanted.start, wanted.length), content_type(name), headers)
+    length = (b"content-length", str(wanted.length).encode())
+    body = await _body(server, kept, wanted, whole=False)
+    return Reply(206, body, content_type(name), ((b"content-range", shown.encode()), *headers, length))
+
+
+async def _body(server: Server, kept: Kept, part: "Range", *, whole: bool) -> Body:
+    blobs = server.store.blobs
+    if isinstance(blobs, CanStream) and not blobs.path(kept.digest).exists():
+        return blobs.stream(kept.digest, part.start, part.length, whole=whole)
+    path = await server.disk(partial(blobs.file, kept.digest, check=False))
+    return FileBody(path, part.start, part.length, kept.digest if whole else "")
 
 
 class Range(NamedTuple):
