@@ -17,7 +17,7 @@ from roadworthy.nouns.release import Release
 from roadworthy.nouns.run import Run
 from roadworthy.operate.journal import Journey
 from roadworthy.pipelines import registration, runner
-from roadworthy.registry import models, runs
+from roadworthy.registry import forward, models, runs
 from roadworthy.releases import grounds
 from roadworthy.releases import plan as plans
 from roadworthy.releases.apply import apply
@@ -60,6 +60,8 @@ def travel(
         raise NothingNew
     model = models.get(store, way.model) if way.model else registration.register(store, place, run)
     way = note(msgspec.structs.replace(way, model=model.id))
+    for problem in forward.send_all(store, place.project.project.tracking, place.project.name):
+        (progress or _silent)(problem)
     judgement = gate.pass_through(store, place, model, progress=progress)
     way = note(msgspec.structs.replace(way, certificate=judgement.certificate.id))
     gate.refuse_unless_passed(judgement.certificate)
@@ -90,6 +92,10 @@ def is_champion(store: Store, place: Place, run: Run) -> bool:
         and made.output is not None
         and (made.output.digest == champion.value.digest)
     )
+
+
+def _silent(_: str) -> None:
+    pass
 
 
 def _unnoted(journey: Journey) -> Journey:

@@ -24,7 +24,7 @@ from roadworthy.pipelines.desk import Desk
 from roadworthy.pipelines.happening import Happening, Watch
 from roadworthy.pipelines.planner import Decision, Planner, RunOptions
 from roadworthy.pipelines.session import Session
-from roadworthy.registry import forward, runs
+from roadworthy.registry import runs
 from roadworthy.store import locks
 from roadworthy.store.store import Store
 
@@ -76,11 +76,7 @@ def run(
     with _lease(store, place) as renew:
         _tidy(store, place, tell)
         with Desk(planner) as desk:
-            made = _run(planner, desk, tell, renew)
-    if place.project.project.tracking:
-        for problem in forward.send_all(store, place.project.project.tracking, place.project.name):
-            tell(Happening(kind="warning", text=problem))
-    return made
+            return _run(planner, desk, tell, renew)
 
 
 def explain(store: Store, place: Place, *, options: RunOptions | None = None) -> Explanation:

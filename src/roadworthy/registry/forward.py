@@ -81,8 +81,13 @@ def send(store: Store, remote: Remote, run_id: str, *, group: str = "") -> Sent:
 def send_all(store: Store, uri: str, project: str) -> list[str]:
     """Send each ended run of a project that has not been sent; what went wrong, a line each.
 
+    Args:
+        uri: where to; nothing is sent when it is empty.
+
     A server that does not answer ends the round: what was not sent is sent with the next run.
     """
+    if not uri:
+        return []
     remote = Remote(uri)
     mark = SENT + blake3(remote.address.url.encode()).hexdigest(length=6)
     problems: list[str] = []

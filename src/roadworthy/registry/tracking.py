@@ -117,7 +117,7 @@ class ActiveRun:
                 runs.update(store, msgspec.structs.replace(run, code=code))
             run = runs.finish(store, self.id, status, error=error)
             self.ended = True
-            for problem in forward.send_all(store, self.tracking, run.project) if self.tracking else ():
+            for problem in forward.send_all(store, self.tracking, run.project):
                 sys.stderr.write(f"rw: {problem}\n")
             store.close()
         if self in _stack:

@@ -14,6 +14,7 @@ from roadworthy.nouns.run import Run
 from roadworthy.nouns.step import StepRun
 from roadworthy.pipelines import runner
 from roadworthy.pipelines.happening import Happening, Watch
+from roadworthy.registry import forward
 from roadworthy.store.store import Store
 
 EXIT_STEP_FAILED = 1
@@ -43,6 +44,9 @@ def run(store: Store, place: Place, options: runner.RunOptions, *, as_json: bool
                 output.say(str(fault.detail["traceback"]).rstrip())
             raise
     model = _registered(store, place, made)
+    # With the measures that registration took.
+    for problem in forward.send_all(store, place.project.project.tracking, place.project.name):
+        output.say(f"note: {problem}")
     if as_json:
         output.print_json({"run": made, "model": model, "nothing_to_do": bool(nothing)})
     elif nothing:
