@@ -65,6 +65,7 @@ MODELS_TALK = [
     Step("DELETE", f"{MODELS}/delete", {"name": "rain"}),
     Step("DELETE", f"{MODELS}/delete", {"name": "rain"}),
     Step("GET", query(f"{MODELS}/get", name="rain")),
+    Step("DELETE", f"{MODELS}/delete", {"name": "late flights"}),
 ]
 
 VERSIONS_TALK = [
@@ -221,7 +222,7 @@ SEARCH_TALK = [
     Step("POST", f"{MODELS}/create", {"name": "ant", "tags": PROMPT}),
     *(
         Step("DELETE", f"{MODELS}/delete", {"name": name})
-        for name in ("ant", "Bee", "beetle", "cow_1", "cowx1", "greet", "late flights")
+        for name in ("ant", "Bee", "beetle", "cow_1", "cowx1", "greet")
     ),
 ]
 
