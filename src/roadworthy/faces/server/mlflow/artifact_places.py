@@ -6,16 +6,25 @@ whose roles count. Called by the handlers of artifacts before they touch anythin
 """
 
 import re
+from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 from roadworthy.faces.server.errors import WireError
+from roadworthy.faces.server.mlflow import run_shown
+from roadworthy.faces.server.mlflow.schema import experiment
 from roadworthy.faces.server.mlflow.wire import SHOWN, invalid, missing
 from roadworthy.nouns.errors import Fault
-from roadworthy.registry import artifacts
+from roadworthy.registry import artifacts, groups
 from roadworthy.store.sql import Reader
 
 ANCHOR = "artifacts"
 RUN_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")  # as MLflow takes it
+# Of a folder, who knows the project of what is named in it, such as `models/<id>`; routes.py fills it, since those who
+# know import this.
+PROJECTS: dict[str, Callable[[Reader, str], str | None]] = {}
+_NUMBER = re.compile(r"\d{1,18}")
+_RUN = re.compile(r"runs:/+([^/]+)(.*)", re.DOTALL)
 _PROXIED = re.compile(r"mlflow-artifacts:(?://[^/]*)?/+(.*)", re.DOTALL)
 _HTTP = re.compile(r"https?://[^?#]*?/api/2\.0/mlflow-artifacts/artifacts/+(.*)", re.DOTALL)
 
@@ -73,13 +82,16 @@ def of_run(reader: Reader, run_id: str, path: str = "") -> tuple[Place, str]:
     owner = artifacts.owner(reader, run_id)
     if owner is None:
         raise missing(f"Run with id={run_id} not found")
-    root = owner.location or f"mlflow-artifacts:/{owner.group}/{run_id}/{ANCHOR}"
+    root = owner.location or _root(reader, owner.group, run_id)
     whole = "/".join(part for part in (str(owner.group), run_id, ANCHOR, path) if part)
     return Place(run_id, path, owner.project, whole), root
 
 
 def of_uri(reader: Reader, uri: str, path: str = "") -> Place | None:
     """The place of a path below a URI such as `mlflow-artifacts:/1/<run>/artifacts`; None when we do not keep it."""
+    run = _RUN.fullmatch(uri)
+    if run is not None:
+        return of_run(reader, run[1], "/".join(part for part in (run[2].strip("/"), path) if part))[0]
     match = _PROXIED.fullmatch(uri) or _HTTP.fullmatch(uri)
     if match is None:
         return None
@@ -92,5 +104,20 @@ def no_such(place: Place) -> WireError:
     return WireError("RESOURCE_DOES_NOT_EXIST", f"No such artifact: '{place.whole}'", 404)
 
 
-def _project(reader: Reader, parts: list[str]) -> str:  # noqa: ARG001
+def _project(reader: Reader, parts: list[str]) -> str:
+    """The project of what belongs to no run: that of the experiment it lies in, or of the model or trace named."""
+    if parts and _NUMBER.fullmatch(parts[0]):
+        group = groups.find(reader, int(parts[0]), tags=False)
+        if group is not None:
+            return group.project
+    for folder, name in pairwise(parts):
+        if folder in PROJECTS:
+            project = PROJECTS[folder](reader, name)
+            if project is not None:
+                return project
     return ""
+
+
+def _root(reader: Reader, number: int, run_id: str) -> str:
+    group = groups.find(reader, number, tags=False)
+    return run_shown.artifacts_of(experiment.location(number, group.location if group else ""), run_id)

@@ -2,9 +2,11 @@
 
 from roadworthy.faces.server.http import Route
 from roadworthy.faces.server.mlflow import (
+    artifact_places,
     artifacts,
     experiments,
     metric_history,
+    model_artifacts,
     model_versions,
     multipart,
     registered_models,
@@ -15,7 +17,10 @@ from roadworthy.faces.server.mlflow import (
     server_info,
 )
 from roadworthy.faces.server.mlflow.logged_models import handlers as logged_models
+from roadworthy.faces.server.mlflow.logged_models import store as logged_models_store
 from roadworthy.faces.server.mlflow.webhooks import handlers as webhooks
+
+artifact_places.PROJECTS["models"] = logged_models_store.project_of
 
 ROUTES: tuple[Route, ...] = (
     *server_info.ROUTES,
@@ -27,6 +32,7 @@ ROUTES: tuple[Route, ...] = (
     *artifacts.ROUTES,
     *multipart.ROUTES,
     *run_artifacts.ROUTES,
+    *model_artifacts.ROUTES,
     *registered_models.ROUTES,
     *model_versions.ROUTES,
     *logged_models.ROUTES,
