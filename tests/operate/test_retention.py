@@ -23,10 +23,11 @@ from roadworthy.operate.retention import Collected
 from roadworthy.pipelines import cache
 from roadworthy.registry import artifacts, models, run_rows, runs
 from roadworthy.serving import inference_rows
-from roadworthy.store import locks, log, sweeping
+from roadworthy.store import locks, log, packs, sweeping
 from roadworthy.store.blobs import digest_of
 from roadworthy.store.clock import SeededIds, SimulatedClock, SystemClock
 from roadworthy.store.store import Store, open_store
+from tests.dying import killed
 
 DAY_S = 86_400.0
 KEEP_ONE = Retention(keep_runs=1, step_outputs="1d")
@@ -331,3 +332,38 @@ def test_a_collection_beside_a_writer_takes_nothing_of_it(store: Store) -> None:
         gc(store)
     assert seen
     assert store.blobs.get(old) == b"old and unnamed"
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 3, 5, 8, 13, 21])
+def test_a_collection_that_is_killed_is_carried_on_and_loses_nothing(store: Store, tmp_path: Path, at: int) -> None:
+    for number in range(4):
+        run = a_run(store, f"output {number}" * 50)
+        artifacts.keep(store, run.id, "a", f"artifact {number}".encode())
+        store.blobs.put(f"orphan {number}".encode())
+    (tmp_path / "d").mkdir()
+    for i in range(40):
+        (tmp_path / "d" / f"{i}").write_bytes(f"{i}".encode() * 100)
+    snapshot = snapshots.take(store, "d", tmp_path / "d")
+    with packs.Writer(store.blobs.packs.folder) as writer:
+        for content in (b"0" * 100, b"dead" * 5000):
+            writer.add(bytes.fromhex(digest_of(content)), content)
+        writer.finish()
+    rules = Retention(keep_runs=1, step_outputs="1d", runs="1d")
+    age(store)
+    home, clock = store.home, SimulatedClock(store.clock.now())
+
+    def collect() -> None:
+        with open_store(home, clock=clock, actor="killed") as own:
+            gc(own, rules)
+
+    killed(at, collect)
+    age(store)
+    gc(store, rules)
+    assert snapshots.verify(store, snapshot) == []
+    assert artifacts.read(store, artifacts.get(store, run.id, "a")) == b"artifact 3"
+    assert formats.load(store.blobs, output(run)) == "output 3" * 50
+    assert [each.id for each in runs.listing(store)] == [run.id]
+    assert not any(store.blobs.has(digest_of(f"orphan {number}".encode())) for number in range(4))
+    assert not store.blobs.has(digest_of(b"dead" * 5000))
+    with store.read() as reader:
+        assert log.verify(reader, store.keys).damage == ()

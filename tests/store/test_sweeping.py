@@ -12,6 +12,7 @@ from roadworthy.nouns.errors import Fault
 from roadworthy.store import packs, sweeping
 from roadworthy.store.blobs import LINK_FROM_BYTES, Blobs, digest_of
 from roadworthy.store.sweeping import Sweep, sweep
+from tests.dying import killed
 
 DAY_S = 86_400.0
 
@@ -187,25 +188,7 @@ def test_what_is_named_is_read_byte_for_byte_wherever_a_sweep_is_killed(
     age(blobs)
     every = sorted({*loose, *(content for contents in packed for content in contents)})
     named = [content for content in every if alive.random() < 0.5]  # type: ignore[attr-defined]
-    with pytest.MonkeyPatch.context() as patch:
-        left = [killed_at]
-
-        def dying(call: object) -> object:
-            def die_or_do(*arguments: object, **named_arguments: object) -> object:
-                if not left[0]:
-                    raise KeyboardInterrupt
-                left[0] -= 1
-                return call(*arguments, **named_arguments)  # type: ignore[operator]
-
-            return die_or_do
-
-        # Each step that changes the disk may be the last.
-        for owner, name in ((Path, "replace"), (Path, "unlink"), (os, "link"), (os, "fdatasync"), (os, "writev")):
-            patch.setattr(owner, name, dying(getattr(owner, name)))
-        try:
-            sweep(blobs, raw(*named))
-        except KeyboardInterrupt:
-            patch.undo()
+    killed(killed_at, lambda: sweep(Blobs(blobs.folder), raw(*named)))
     after = Blobs(blobs.folder)
     for content in named:
         assert after.get(digest_of(content)) == content
