@@ -181,6 +181,13 @@ def test_one_loop_per_project_and_one_turn(make):
     assert kinds == ["released"]
     again = place.rw("operate", "--once", "--json")
     assert (again.returncode, again.stdout) == (0, ""), "nothing is to be done, and nothing is"
+    # Each turn ended with a signature over the log as it was.
+    verified = place.rw("audit", "verify", "--json")
+    assert verified.returncode == 0
+    assert (
+        json.loads(verified.stdout)["checkpoints"]
+        == json.loads(place.rw("operate", "status", "--json").stdout)["state"]["turns"]
+    )
 
 
 def test_a_source_that_is_none(make):

@@ -22,7 +22,7 @@ from roadworthy.operate import alerts, journal, monitors, road, triggers, window
 from roadworthy.operate.journal import Action, Journey, State
 from roadworthy.registry import runs
 from roadworthy.releases import apply, grounds, releases
-from roadworthy.store import locks, project_file
+from roadworthy.store import locks, log, project_file
 from roadworthy.store.clock import SystemClock
 from roadworthy.store.store import Store
 
@@ -132,7 +132,14 @@ def cycle(
     state = journal.load(store, turn.project)
     ended = msgspec.structs.replace(state, turns=state.turns + 1, turned_at=now)
     journal.save(store, ended, kind="operate.turned", detail={"turn": ended.turns, "at": now})
+    _sign(turn)
     return tuple(done)
+
+
+def _sign(turn: _Turn) -> None:
+    """Sign the log as it is at the turn's end: what is changed before this is found from now on."""
+    with turn.store.append() as tx:
+        log.checkpoint(tx, turn.store.keys, origin=log.origin(turn.project), at=turn.now)
 
 
 def look(

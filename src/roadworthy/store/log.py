@@ -17,6 +17,7 @@ from roadworthy.store.keys import Keys
 from roadworthy.store.sql import Reader, Transaction
 
 PAGE = 5_000
+ORIGIN = "roadworthy"
 
 # FOR UPDATE would serialise PostgreSQL's writers at their last statement; SQLite's hold the write lock already.
 _READ_HEAD = {
@@ -137,6 +138,11 @@ def prove(reader: Reader, seq: int) -> Proof:
         raise _changed("nothing can be proved by it")
     path = tuple(step.hex() for step in chain.inclusion_proof(leaves, seq))
     return Proof(seq=seq, record=str(row[0]), leaf=str(row[1]), size=len(leaves), root=root.hex(), path=path)
+
+
+def origin(project: str) -> str:
+    """Whose log a checkpoint says it is of."""
+    return f"{ORIGIN}/{project}" if project else ORIGIN
 
 
 def checkpoint(tx: Transaction, keys: Keys, *, origin: str, at: float) -> Checkpoint:

@@ -15,7 +15,6 @@ from roadworthy.nouns.event import Event
 from roadworthy.store import log
 
 DETAIL_SHOWN = 80
-ORIGIN = "roadworthy"
 
 
 @click.group(name="audit", invoke_without_command=True)
@@ -88,9 +87,8 @@ def verify(files: tuple[Path, ...], *, as_json: bool) -> None:
 def checkpoint(out: Path | None, *, as_json: bool) -> None:
     """Sign the log as it is now (C2SP tlog-checkpoint)."""
     store, project = open_around()
-    origin = f"{ORIGIN}/{project}" if project else ORIGIN
     with store.append() as tx:
-        made = log.checkpoint(tx, store.keys, origin=origin, at=store.clock.now())
+        made = log.checkpoint(tx, store.keys, origin=log.origin(project), at=store.clock.now())
     if out is not None:
         try:
             out.write_text(made.note, "utf-8")
