@@ -33,8 +33,12 @@ SHUTDOWN_S = 10.0
 LOG_SHOWN = 2_000
 # In the order of the connection file.
 _PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
-# As it ends, ipykernel may wait this long (10 s if left alone) for a thread of its own that has ended already.
-_HASTEN = "[setattr(__import__('sys').__dict__[n], 'flush_timeout', 0.3) for n in ('stdout', 'stderr')]"
+# As it ends, ipykernel may wait 10 s for a thread of its own that has ended already, and half a minute for child
+# processes that nobody has asked about; those we end ourselves.
+_HASTEN = (
+    "[setattr(__import__('sys').__dict__[n], 'flush_timeout', 0.3) for n in ('stdout', 'stderr')]",
+    "setattr(get_ipython().kernel, '_process_children', list)",
+)
 _SOCKET_PATH_MAX = 90  # sun_path has 107 bytes
 
 
@@ -181,7 +185,7 @@ class Kernel:
         if self._connected and not self._leaving and self._process.poll() is None:
             self._leaving = True
             if self._is_own:
-                self.execute(_HASTEN, silent=True, limit_s=1)
+                self.execute("\n".join(_HASTEN), silent=True, limit_s=1)
             self._send(self._control, "shutdown_request", {"restart": False})
 
     def ending(self) -> str:

@@ -112,11 +112,16 @@ class _Ordered:
         if decision.action == "perhaps":
             record, why = self._walk.look(code)
             below = [c for i, c in self._codes.items() if i > code.index and made.decisions[i].action != "reuse"]
-            if record is not None and all(not plan.usable(record, n, below) for n in self._asked_for(code, below)):
+            asked = self._asked_for(code, below)
+            if record is not None and not any(plan.usable(record, n, (), below) for n in asked):
                 return self._reuse(code, record, "what it reads came out the same")
             decision = plan.Decision(index=code.index, action="run", why=why or decision.why)
         elif record is not None:
-            return self._reuse(code, record, decision.why)
+            # A cell that ran since the plan was made may have written a file that this one read.
+            held, why = self._walk.look(code) if self._begun else (record, "")
+            if held is not None:
+                return self._reuse(code, held, decision.why)
+            decision = plan.Decision(index=code.index, action="run", why=why)
         return self._run(cell, code, clock, decision.why)
 
     def _asked_for(self, code: Code, below: list[Code]) -> set[str]:
@@ -151,7 +156,7 @@ class _Ordered:
             Order(do="after", home=str(self._scene.store.home), answer="", touched=touched, wanted=wanted)
         )
         for name in deeds.in_place:
-            if name in self._brought and self._shares(name):
+            if name in self._brought and self._walk.shares.get(name):
                 raise Anew(f"cell {cell.index + 1} changes `{name}`, which shares an object with another name")
         self._there.update(dict.fromkeys(deeds.made, code.index))
         self._brought -= deeds.made.keys()
@@ -167,10 +172,6 @@ class _Ordered:
         if any(other.touches is None for other in below):
             return None
         return tuple({name for other in below for name in other.needs})
-
-    def _shares(self, name: str) -> bool:
-        record = self._walk.records.get(self._walk.makers.get(name, -1))
-        return record is not None and name in record.made and bool(record.made[name].shares)
 
     def _bring(self, code: Code) -> None:
         """Bring back what the cell reads and the kernel does not have, or has of another cell."""

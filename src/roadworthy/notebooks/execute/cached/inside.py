@@ -24,6 +24,7 @@ from roadworthy.store.blobs import Blobs
 
 # Generators of random numbers that a cell may use without naming them.
 RANDOM, NUMPY_RANDOM = "(random)", "(numpy.random)"
+UNUSED = "no cell below used it"
 _OF_IPYTHON = re.compile(r"_+|_\d+|_i+\d*|_i|_[oid]h|In|Out|exit|quit|get_ipython|open|__\w+__")
 
 
@@ -172,20 +173,20 @@ class Inside:
     def _kept(self, name: str, value: Any, graphs: dict[str, set[int] | None], wanted: tuple[str, ...] | None) -> Made:
         if objects.is_code(value):
             return Made(why="code: its cell makes it again")
-        if wanted is not None and name not in wanted:
-            return Made(why="no cell below used it")
         if objects.is_atom(value):
-            return self._save(value)
+            return self._save(value) if _is_in(name, wanted) else Made(why=UNUSED)
         own = graphs[name]
-        if own is None:
-            return Made(why="it is made of too many objects to follow")
-        if self._has_own_class(value):
-            return Made(why="it holds an object of a class that the notebook defines")
         shares = tuple(
             other
             for other, graph in graphs.items()
             if other != name and not objects.is_code(self._names[other]) and _meet(graph, own)
         )
+        if not _is_in(name, wanted):
+            return Made(why=UNUSED, shares=shares)
+        if own is None:
+            return Made(why="it is made of too many objects to follow", shares=shares)
+        if self._has_own_class(value):
+            return Made(why="it holds an object of a class that the notebook defines", shares=shares)
         return msgspec.structs.replace(self._save(value), shares=shares)
 
     def _save(self, value: Any) -> Made:
@@ -245,6 +246,10 @@ def _graph(value: Any, apart: int) -> set[int] | None:
 def _meet(a: set[int] | None, b: set[int] | None) -> bool:
     """Whether two values may share an object; one too large to follow may share any."""
     return a is None or b is None or not a.isdisjoint(b)
+
+
+def _is_in(name: str, wanted: tuple[str, ...] | None) -> bool:
+    return wanted is None or name in wanted
 
 
 def _union(graphs: dict[str, set[int] | None], touched: tuple[str, ...]) -> set[int] | None:

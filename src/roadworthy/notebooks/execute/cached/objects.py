@@ -77,6 +77,8 @@ def reached(value: Any, apart: int) -> set[int]:
         one = waiting.pop()
         if isinstance(one, (*_ATOMS, *_CODE_TYPES)) or id(one) in found or id(one) == apart:
             continue
+        if type(one) in (tuple, frozenset) and is_atom(one):
+            continue
         found.add(id(one))
         if len(found) > OBJECTS_MAX:
             raise TooMany

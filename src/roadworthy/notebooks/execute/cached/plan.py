@@ -4,6 +4,7 @@ In: the codes of a notebook's cells and what is kept. Out: a `Plan`. Nothing run
 asks again, cell by cell, once values are known. A value that cannot be stored is made by running its cell again.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -43,6 +44,7 @@ class Walk:
         self.makers: dict[str, int] = {}
         self.records: dict[int, Record] = {}
         self.codes: dict[int, Code] = {}
+        self.shares: dict[str, set[str]] = {}
 
     def parts(self, code: Code) -> dict[str, str]:
         """The parts of a cell's key, now that all it reads is known."""
@@ -51,6 +53,9 @@ class Walk:
             maker = self.makers.get(name)
             if maker is not None:
                 found[f"input {name}"] = self.content(maker, name)
+                if self.shares.get(name):
+                    # Equal values that share their objects with others are not changed alike.
+                    found[f"input {name}"] += f" with {', '.join(sorted(self.shares[name]))}"
         return found
 
     def content(self, maker: int, name: str) -> str:
@@ -92,6 +97,18 @@ class Walk:
         self.makers.update(dict.fromkeys(record.made, code.index))
         for name in record.said.deeds.deleted:
             self.makers.pop(name, None)
+        self._join(record)
+
+    def _join(self, record: Record) -> None:
+        """Follow which names share an object: a name that is made anew shares none but those it is seen to."""
+        deeds = record.said.deeds
+        for name in {*deeds.made, *deeds.deleted} - {*deeds.in_place}:
+            for other in self.shares.pop(name, ()):
+                self.shares[other].discard(name)
+        for name, made in deeds.made.items():
+            for other in made.shares:
+                self.shares.setdefault(name, set()).add(other)
+                self.shares.setdefault(other, set()).add(name)
 
 
 def plan(store: Store, root: Path, project: str, codes: list[Code]) -> Plan:
@@ -99,8 +116,10 @@ def plan(store: Store, root: Path, project: str, codes: list[Code]) -> Plan:
     walk = Walk(store, root, project)
     decisions: dict[int, Decision] = {}
     makers: dict[int, dict[str, int]] = {}
+    shares: dict[int, dict[str, set[str]]] = {}
     for code in codes:
         makers[code.index] = dict(walk.makers)
+        shares[code.index] = {name: set(others) for name, others in walk.shares.items() if others}
         unsure = _unsure(code, walk, decisions)
         record: Record | None = None
         if code.always:
@@ -113,23 +132,24 @@ def plan(store: Store, root: Path, project: str, codes: list[Code]) -> Plan:
             decision = Decision(index=code.index, action=action, why=why or "nothing it rests on changed")
         decisions[code.index] = decision
         walk.settle(code, record)
-    _add_needed(codes, decisions, makers, walk.records)
+    _add_needed(codes, decisions, (makers, shares), walk.records)
     kept = {i: record for i, record in walk.records.items() if decisions[i].action == "reuse"}
     return Plan(decisions=decisions, records=kept)
 
 
-def usable(record: Record, name: str, below: list[Code]) -> str:
+def usable(record: Record, name: str, shares: Collection[str], below: list[Code]) -> str:
     """Why a value of a record cannot stand in for running its cell; empty when it can.
 
     Args:
+        shares: names that share an object with it where it is read.
         below: the cells below that will run.
     """
     made = record.made.get(name, Made(why="it was not seen"))
     if made.value is None:
         return made.why or "it was not kept"
-    together = {name, *made.shares}
-    if made.shares and any(together & code.changes for code in below):
-        return f"it shares an object with `{made.shares[0]}`, and a cell below changes it"
+    together = {name, *shares, *made.shares}
+    if len(together) > 1 and any(together & code.changes for code in below):
+        return f"it shares an object with `{min(together - {name})}`, and a cell below changes it"
     return ""
 
 
@@ -142,10 +162,18 @@ def _unsure(code: Code, walk: Walk, decisions: dict[int, Decision]) -> str:
 
 
 def _add_needed(
-    codes: list[Code], decisions: dict[int, Decision], makers: dict[int, dict[str, int]], known: dict[int, Record]
+    codes: list[Code],
+    decisions: dict[int, Decision],
+    above: tuple[dict[int, dict[str, int]], dict[int, dict[str, set[str]]]],
+    known: dict[int, Record],
 ) -> None:
-    """Let cells run whose values others need and cannot have otherwise, until none is missing."""
+    """Let cells run whose values others need and cannot have otherwise, until none is missing.
+
+    Args:
+        above: by cell, who made which name above it, and which names share an object there.
+    """
     by_index = {code.index: code for code in codes}
+    makers, shares = above
     while True:
         running = [i for i, decision in decisions.items() if decision.action != "reuse"]
         added: dict[int, str] = {}
@@ -160,7 +188,8 @@ def _add_needed(
                 maker = makers[i].get(name)
                 if maker is None or decisions[maker].action != "reuse" or maker in added:
                     continue
-                why = usable(known[maker], name, [by_index[j] for j in running if j > maker])
+                below = [by_index[j] for j in running if j > maker]
+                why = usable(known[maker], name, shares[i].get(name, ()), below)
                 if why:
                     added[maker] = f"cell {i + 1} needs `{name}`: {why}"
         if not added:
