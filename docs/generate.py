@@ -185,9 +185,9 @@ def notebook_rules() -> str:
         NOTE,
         "# Rules for notebooks\n\n",
         "`rw notebook check` looks for these. Errors and warnings end it with 5, notes do not. `[notebook]` in"
-        " [the project file](project-file.md) turns rules on (`select`) and off (`ignore`), by code, by the beginning of"
-        " a code (`RWN5`) or by name. In a notebook, `# rw: ignore[CODE]` on a line declines a finding there; alone at"
-        " the top of a cell, those of the whole cell and its outputs; `# rw: ignore-file[CODE]` those of the"
+        " [the project file](project-file.md) turns rules on (`select`) and off (`ignore`), by code, by the beginning"
+        " of a code (`RWN5`) or by name. In a notebook, `# rw: ignore[CODE]` on a line declines a finding there; alone"
+        " at the top of a cell, those of the whole cell and its outputs; `# rw: ignore-file[CODE]` those of the"
         " notebook.\n\n",
         "| code | name | severity | says | `--fix` |\n|---|---|---|---|---|\n",
     ]

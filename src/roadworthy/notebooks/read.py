@@ -121,7 +121,8 @@ def _raw_cells(path: Path, document: dict[str, Any], major: int) -> list[Any]:
         sheets = document.get("worksheets")
         if not isinstance(sheets, list):
             raise _no_notebook(path, "it has no `worksheets`")
-        return [c for sheet in sheets if isinstance(sheet, dict) for c in sheet.get("cells") or ()]
+        cells = [sheet.get("cells") for sheet in sheets if isinstance(sheet, dict)]
+        return [cell for several in cells if isinstance(several, list) for cell in several]
     cells = document.get("cells")
     if not isinstance(cells, list):
         raise _no_notebook(path, "it has no `cells`")
@@ -156,7 +157,8 @@ def _cell(path: Path, index: int, raw: Any, language: str, *, major: int, databr
     metadata = metadata if isinstance(metadata, dict) else {}
     source = joined(raw.get("input", raw.get("source", "")) if major == 3 else raw.get("source", ""))
     if kind == "heading":  # nbformat 3
-        kind, source = "markdown", f"{'#' * int(raw.get('level') or 1)} {source}"
+        level = raw.get("level")
+        kind, source = "markdown", f"{'#' * (level if isinstance(level, int) else 1)} {source}"
     if kind not in {"code", "markdown", "raw"}:
         kind = "markdown" if kind in {"html", "rst", "text"} else "raw"
     tags = metadata.get("tags")

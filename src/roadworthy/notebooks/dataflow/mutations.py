@@ -48,8 +48,6 @@ def of_method(name: str) -> How | None:
     how = METHODS.get(name)
     if how is not None:
         return how
-    if name.startswith(_SET_PREFIXES):
-        return "set"
     if name[-1] == "_" and name[0] != "_" and len(name) >= _TORCH_INPLACE_MIN and name[-2] != "_":
         return "inplace"  # PyTorch: x.add_(y)
-    return None
+    return "set" if name.startswith(_SET_PREFIXES) else None

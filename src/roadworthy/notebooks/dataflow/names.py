@@ -98,7 +98,7 @@ class Names:
         self.mutates: dict[str, Mutation] = {}
         self.deletes: dict[str, ast.AST] = {}
         self.rebinds: dict[str, ast.stmt] = {}
-        self.aliases: list[tuple[str, str]] = []
+        self.aliases: dict[str, str] = {}
         self.imports: list[Import] = []
         self.functions: dict[str, Function] = {}
         self.classes: dict[str, Function] = {}
@@ -143,7 +143,7 @@ class Names:
             mutates=self.mutates,
             deletes=self.deletes,
             rebinds=self.rebinds,
-            aliases=tuple(self.aliases),
+            aliases=tuple(self.aliases.items()),
             imports=tuple(self.imports),
             functions=self.functions,
             classes=self.classes,
@@ -187,6 +187,7 @@ class Names:
         self.deletes.pop(name, None)
         self.kept.discard(name)
         self.alias_of.pop(name, None)
+        self.aliases.pop(name, None)
         self.functions.pop(name, None)
         self.classes.pop(name, None)
 

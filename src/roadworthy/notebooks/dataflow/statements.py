@@ -57,7 +57,7 @@ def _named(names: Names, node: ast.stmt, target: ast.Name, value: ast.expr) -> N
 def _same_object(names: Names, target: ast.expr, value: ast.expr) -> None:
     if isinstance(target, ast.Name) and isinstance(value, ast.Name) and target.id != value.id:
         root = names.alias_of.get(value.id, value.id)
-        names.aliases.append((target.id, value.id))
+        names.aliases[target.id] = value.id
         if root not in names.bound or root in names.kept:
             names.alias_of[target.id] = root
 
