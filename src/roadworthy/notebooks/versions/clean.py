@@ -50,16 +50,13 @@ def clean(content: bytes, *, where: str, kept: Kept | None = None) -> bytes:
         Fault: invalid when it is no notebook.
     """
     text = content.removeprefix(b"\xef\xbb\xbf")
-    document, before = _decoded(text, where), _decoded(text, where)
+    document = _decoded(text, where)
     kept = kept or Kept()
-    for cell in _cells(document, where):
-        _clean_cell(cell, kept)
+    changed = [_clean_cell(cell, kept) for cell in _cells(document, where)]
     metadata = document.get("metadata")
     if isinstance(metadata, dict):
-        document["metadata"] = lasting(metadata, of_notebook=True, in_file=True)
-    if document == before:
-        return content
-    return _laid_out(document, text)
+        changed.append(_put(document, "metadata", lasting(metadata, of_notebook=True, in_file=True)))
+    return _laid_out(document, text) if any(changed) else content
 
 
 def lasting(metadata: dict[str, Any], *, of_notebook: bool = False, in_file: bool = False) -> dict[str, Any]:
@@ -84,24 +81,31 @@ def lasting(metadata: dict[str, Any], *, of_notebook: bool = False, in_file: boo
     return found
 
 
-def _clean_cell(cell: dict[str, Any], kept: Kept) -> None:
+def _clean_cell(cell: dict[str, Any], kept: Kept) -> bool:
+    """Strip a cell; whether there was anything to strip."""
     metadata = cell.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     tags = metadata.get("tags")
     stays = kept.outputs or bool(metadata.get(KEEP)) or (isinstance(tags, list) and KEEP in tags)
-    if "metadata" in cell:
-        cell["metadata"] = lasting(metadata)
+    changed = _put(cell, "metadata", lasting(metadata)) if "metadata" in cell else False
     if cell.get("cell_type") != "code":
-        return
+        return changed
     if not stays and cell.get("outputs"):
-        cell["outputs"] = []
+        changed |= _put(cell, "outputs", [])
     if not kept.counts:
         for name in ("execution_count", "prompt_number"):
-            if cell.get(name) is not None:
-                cell[name] = None
+            changed |= cell.get(name) is not None and _put(cell, name, None)
         for output in cell.get("outputs") or ():
             if isinstance(output, dict) and output.get("execution_count") is not None:
-                output["execution_count"] = None
+                changed |= _put(output, "execution_count", None)
+    return changed
+
+
+def _put(table: dict[str, Any], name: str, value: Any) -> bool:
+    if table[name] == value:
+        return False
+    table[name] = value
+    return True
 
 
 def _cells(document: dict[str, Any], where: str) -> list[dict[str, Any]]:
