@@ -29,7 +29,7 @@ from roadworthy.serving.signature import infer
 from roadworthy.store.blobs import Blobs
 from roadworthy.store.keys import Keys
 
-START_S = 20.0
+START_S = 90.0
 
 
 def flights(count: int = 400, seed: int = 0) -> pd.DataFrame:

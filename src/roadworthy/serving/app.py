@@ -27,6 +27,7 @@ from roadworthy.serving.batching import Batcher, Scored
 from roadworthy.serving.bundle import Bundle
 from roadworthy.serving.counters import ROWS, TYPE, Counters
 from roadworthy.serving.inference_log import Entry, InferenceLog, folder_of
+from roadworthy.serving.living import Home
 from roadworthy.serving.model import load
 from roadworthy.serving.routes import read_part
 from roadworthy.serving.signature import column_names
@@ -43,11 +44,14 @@ class ModelServer:
     Args:
         bundle: what is served.
         log: where rows are kept; None keeps none.
+        home: the store's folder, without which it ends.
     """
 
-    def __init__(self, bundle: Bundle, log: InferenceLog | None) -> None:
+    def __init__(self, bundle: Bundle, log: InferenceLog | None, home: Home | None = None) -> None:
         self.bundle = bundle
         self.log = log
+        self._home = home
+        self._watching: asyncio.Task[None] | None = None
         self.failure: Fault | Exception | None = None
         self.counters = Counters()
         self._batcher: Batcher | None = None
@@ -79,9 +83,13 @@ class ModelServer:
     async def start(self) -> None:
         """Begin to load; until that is done `/ping` says 503."""
         self._loading = asyncio.create_task(self._load())
+        if self._home is not None:
+            self._watching = asyncio.create_task(self._home.end_without())
 
     async def stop(self) -> None:
         """Finish what waits, and write the log out."""
+        if self._watching is not None:
+            self._watching.cancel()
         if self._loading is not None:
             await asyncio.gather(self._loading, return_exceptions=True)
         if self._batcher is not None:
@@ -213,11 +221,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         public = bytes.fromhex(given.public) if given.public else None
         bundle = bundles.read(given.bundle, public=public)
-        log = None
+        log = home = None
         if given.log is not None:
-            target = bundle.settings.target
-            log = InferenceLog(folder_of(given.log.parent, target), bundle.model, bundle.settings, _clock)
-        server = ModelServer(bundle, log)
+            home = Home(given.log.absolute().parent)
+            folder = folder_of(given.log.parent, bundle.settings.target)
+            log = InferenceLog(folder, bundle.model, bundle.settings, _clock, home=home)
+        server = ModelServer(bundle, log, home)
         listener = runtime.bind_unix(given.uds) if given.uds else runtime.bind_port(given.port)
         return _serve(server, listener, names=None if given.uds else (*wire.LOCAL_NAMES, *given.allow_host))
     except Fault as fault:

@@ -14,6 +14,7 @@ and in the counter file, and serving goes on.
 
 import contextlib
 import datetime as dt
+import errno
 import logging
 import os
 import secrets
@@ -32,6 +33,7 @@ from roadworthy.nouns.model import Field, FieldType, Model
 from roadworthy.nouns.project import seconds
 from roadworthy.serving.bundle import Settings
 from roadworthy.serving.compaction import Name, compact, day_folders, expire
+from roadworthy.serving.living import Home
 from roadworthy.serving.routes import canonical
 from roadworthy.store.clock import Clock
 
@@ -78,12 +80,15 @@ class InferenceLog:
         model: whose rows they are.
         settings: what is sensitive, how often to write, how long to keep.
         clock: for days and retention.
+        home: the store's folder; once it is gone, it is not made again.
 
     Raises:
         Fault: invalid, when columns are sensitive and no secret for masks is given, or a feature has a reserved name.
     """
 
-    def __init__(self, folder: Path, model: Model, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, model: Model, settings: Settings, clock: Clock, *, home: Home | None = None
+    ) -> None:
         check_names(model)
         if settings.sensitive and len(_secret(settings)) != 32:
             raise invalid("columns are sensitive, but the bundle has no secret to mask them with", where=model.id)
@@ -94,6 +99,7 @@ class InferenceLog:
         self._model = model
         self._settings = settings
         self._clock = clock
+        self._home = home
         self._flush_s = seconds(settings.serving.flush)
         self._retention_s = seconds(settings.serving.retention)
         self._writer = secrets.token_hex(6)
@@ -137,7 +143,8 @@ class InferenceLog:
         with self._lock:
             self.rows_dropped += self.rows_waiting  # the disk would not take them to the end
             self.rows_waiting = 0
-        self._report()
+        if self._home is None or self._home.is_there():
+            self._report()
 
     def _turn(self) -> None:
         """One flush, and upkeep when it is due; nothing that goes wrong here may reach serving."""
@@ -156,6 +163,8 @@ class InferenceLog:
             self._drop_unkeepable()
 
     def _flush(self) -> None:
+        if self._home is not None and not self._home.is_there():
+            raise FileNotFoundError(errno.ENOENT, "the store's folder is gone")
         with self._lock:
             entries = list(self._entries)
         if not entries:

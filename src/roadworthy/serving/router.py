@@ -27,6 +27,7 @@ from roadworthy.serving.control import RouterStatus
 from roadworthy.serving.counters import TYPE, Counters
 from roadworthy.serving.following import Following
 from roadworthy.serving.forwarding import Forwarding
+from roadworthy.serving.living import Home
 from roadworthy.serving.routes import State
 from roadworthy.serving.tally import VersionMetrics
 
@@ -39,15 +40,17 @@ class Router:
 
     Args:
         path: of the state file; it may appear later.
+        home: the store's folder, without which it ends.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, home: Home | None = None) -> None:
+        self._home = home
         self.counters = Counters()
         self._backends = Backends()
         self._following = Following(path, self._changed)
         metrics = VersionMetrics(self.counters.registry)
         self._forwarding = Forwarding(self._backends, lambda: self._following.table, metrics)
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
         self.public = self._public()
         self.control = self._control()
 
@@ -135,11 +138,13 @@ class Router:
 
     async def _start(self) -> None:
         self._following.reload()
-        self._watching = asyncio.ensure_future(self._following.watch())
+        self._watching = [asyncio.create_task(self._following.watch())]
+        if self._home is not None:
+            self._watching.append(asyncio.create_task(self._home.end_without()))
 
     async def _stop(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
+        for watching in self._watching:
+            watching.cancel()
         self._backends.close()
 
     def _public(self) -> wire.Application:
@@ -176,9 +181,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     runtime.raise_file_limit()
     try:
-        router = Router(given.state)
-        router.public.names = frozenset((*wire.LOCAL_NAMES, *map(str.lower, given.allow_host)))
         state = given.state.absolute()
+        home = given.home or (state.parents[2] if state.parents[1].name == "serving" else None)
+        router = Router(given.state, Home(home.absolute()) if home is not None else None)
+        router.public.names = frozenset((*wire.LOCAL_NAMES, *map(str.lower, given.allow_host)))
         control = given.control or runtime.control_socket(given.home or state.parents[2], state.parent.name)
         pairs = (
             (router.public, runtime.bind_port(given.port)),
