@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from roadworthy.data import snapshots
 from roadworthy.nouns.errors import Code, Fault
+from roadworthy.pipelines import runner
 from roadworthy.registry import artifacts, history, metrics, runs
 from roadworthy.store import locks
 from roadworthy.store.clock import SimulatedClock
@@ -259,6 +261,23 @@ def test_a_source_function_is_asked_when_anything_about_it_has_changed(bench: Ca
         project.run()
     assert "AttributeError" in caught.value.what
     assert caught.value.where == "source.py:3"
+
+
+def test_a_source_that_must_be_asked_is_explained_as_it_was_last(bench: Callable, clock: SimulatedClock) -> None:
+    source = "import pandas as pd\ndef orders(now):\n    return pd.DataFrame({'x': [1]})\n"
+    toml = '[project]\nname = "s"\n[data.orders]\npython = "source:orders"\n[params]\nrate = 1\n'
+    text = steps("n(orders): return int(orders['x'][0])", "m(n, rate): return n + rate")
+    project = bench({"source.py": source, "pipeline.py": text, "roadworthy.toml": toml})
+    assert project.why() == {
+        "n": "wait: runs if orders comes out differently", "m": "wait: runs if n comes out differently",
+    }  # fmt: skip
+    project.run()
+    clock.set(clock.now() + 10)
+    assert {name: why.partition(":")[0] for name, why in project.why().items()} == {"n": "reuse", "m": "reuse"}
+    assert project.why(settings=("rate=2",))["m"] == "run: params.rate 1 -> 2"
+    found = runner.explain(project.store, project.place)
+    [snapshot] = snapshots.listing(project.store, "s", "orders")
+    assert found.data == {"orders": f"asked when it runs; here as it was last ({snapshot.id[:12]})"}
 
 
 def test_the_text_that_was_analysed_is_the_text_that_runs(bench: Callable) -> None:

@@ -70,6 +70,14 @@ def look(planner: Planner, name: str) -> Known:
     return Known(name=name, snapshot=None, why="", material=material, ask=data.python is not None)
 
 
+def last(planner: Planner, name: str) -> Snapshot | None:
+    """The newest snapshot of a data set, whatever has become of it since."""
+    try:
+        return snapshots.get(planner.store, name, planner.place.project.name)
+    except Fault:
+        return None
+
+
 def read(planner: Planner, known: Known) -> Snapshot:
     """Take a snapshot of a data set of files."""
     taken = sources.resolve(planner.store, planner.place, known.name, params=planner.params)

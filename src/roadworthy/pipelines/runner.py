@@ -82,6 +82,8 @@ def run(
 def explain(store: Store, place: Place, *, options: RunOptions | None = None) -> Explanation:
     """What a run would do and why, without running anything or asking any data source.
 
+    A source that a run must ask is taken to give what it gave last, so that what else changed can be told.
+
     Raises:
         Fault: invalid for a project that cannot be run.
     """
@@ -90,6 +92,10 @@ def explain(store: Store, place: Place, *, options: RunOptions | None = None) ->
     planner.sources.keep()
     found = {k.name: k.snapshot for k in known if k.snapshot is not None}
     said = {k.name: k.why if k.snapshot else "asked when it runs" if k.ask else "read when it runs" for k in known}
+    for each in known:
+        if each.ask and (last := data_sets.last(planner, each.name)) is not None:
+            found[each.name] = last
+            said[each.name] = f"asked when it runs; here as it was last ({last.id[:12]})"
     return Explanation(steps=planner.plan(found), data=said)
 
 
