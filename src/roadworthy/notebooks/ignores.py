@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from roadworthy.notebooks.notebook import Cell, Notebook
 from roadworthy.notebooks.rules.finding import Finding
 
-_MARK = re.compile(r"#\s*rw:\s*ignore(?P<file>-file)?(?:\[(?P<codes>[\w\s,-]*)\])?", re.IGNORECASE)
+_MARK = re.compile(r"#\s*rw:\s*ignore(?P<file>-file)?(?:\s*\[(?P<codes>[\w\s,-]*)\])?", re.IGNORECASE)
 _ALL = "*"
 
 

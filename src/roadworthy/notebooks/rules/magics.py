@@ -18,7 +18,6 @@ _INSTEAD = {
     "load": "put the code into the cell, or import it",
     "loadpy": "put the code into the cell, or import it",
     "store": "write and read a file",
-    "cd": "name paths from the project's folder",
     "env": "set it outside, or with os.environ",
     "set_env": "set it outside, or with os.environ",
     "pylab": "import numpy as np and matplotlib.pyplot as plt",

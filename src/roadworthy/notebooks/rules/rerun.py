@@ -117,8 +117,8 @@ def _call_again(call: ast.Call, name: str) -> str:
         return ""
     if method == "drop" and has_keyword(call, "errors"):
         return ""
-    if method == "join" and isinstance(function.value, ast.Constant):
-        return ""
+    if method == "join" and (not call.args or not isinstance(call.args[0], ast.Name | ast.Subscript | ast.Call)):
+        return ""  # of a text, most likely
     return f"applies `{method}` to"
 
 

@@ -27,7 +27,7 @@ _MAY_HOLD = re.compile(
 # An assignment of a written-out text to a name that says what it is.
 _ASSIGNED = re.compile(
     r"(?i)(?:^|[\s\"'({,\[.])[\w.-]*?(passw(?:or)?d|passwd|\bpwd|secret(?:_?key)?|token|api_?key|access_?key|auth_?key|"
-    r"private_?key)[\w\"'\]]{0,12}\s*(?:=(?!=)|:(?!:)|=>)\s*[rfb]{0,2}([\"'])(?P<value>[^\"'\n]{6,200})\2"
+    r"private_?key)(?:_\w{0,12}|\d{0,2})[\"'\]]{0,2}\s*(?:=(?!=)|:(?!:)|=>)\s*[rfb]{0,2}([\"'])(?P<value>[^\"'\n]{6,200})\2"
 )
 _NO_SECRET = re.compile(
     r"(?i)^(?:.*(?:your|example|xxx|<|>|\*\*\*|\.\.\.|…|changeme|placeholder|dummy|insert|redacted|todo|fake|sample|\$\{|\{\{|"
@@ -140,9 +140,11 @@ def _by_form(line: str) -> str:
         for name in _PLUGINS:
             plugin: Any = initialize.from_plugin_classname(name)
             for secret in plugin.analyze_string(line):
-                if not _NO_SECRET.match(secret) or plugin.secret_type == "Private Key":  # noqa: S105 - its kind
-                    kind: str = plugin.secret_type
-                    return kind
+                shown = line if name != "BasicAuthDetector" else secret
+                if "EXAMPLE" in shown.upper() or (name == "BasicAuthDetector" and _NO_SECRET.match(secret)):
+                    continue
+                kind: str = plugin.secret_type
+                return kind
     return ""
 
 

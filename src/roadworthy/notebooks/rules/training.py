@@ -120,9 +120,8 @@ class Training:
         made: list[Fit] = []
         for call in reversed(calls):  # inner ones first
             made += self._call(call)
-        if value is not None and targets:
-            self._assign(targets, value, made, calls)
-        self._columns.statement(statement)
+        if value is None or not targets or not self._assign(targets, value, made, calls):
+            self._columns.statement(statement)
 
     def _call(self, call: ast.Call) -> list[Fit]:
         """See a call; the fits that its result has been through."""
@@ -195,7 +194,8 @@ class Training:
             self._told.add(id(fit.node))
             self.leaks.append(Leak(fit, self._cell, by))
 
-    def _assign(self, targets: list[ast.expr], value: ast.expr, made: list[Fit], calls: list[ast.Call]) -> None:
+    def _assign(self, targets: list[ast.expr], value: ast.expr, made: list[Fit], calls: list[ast.Call]) -> bool:
+        """Follow an assignment; whether it was of a split, whose columns are known then."""
         splits = [c for c in calls if dotted(c.func).rpartition(".")[2] in _SPLITS]
         if splits and isinstance(targets[0], ast.Tuple | ast.List):
             for place, target in enumerate(targets[0].elts):
@@ -203,7 +203,7 @@ class Training:
                     self._forget(target.id)
                     self._part[target.id] = "test" if place % 2 else "train"
             self._columns.split(targets[0].elts, splits[0])
-            return
+            return True
         taints = dict.fromkeys([*self._taints(value), *made])
         parts = self._parts(value)
         known_time = self._known_time(value, calls)
@@ -225,6 +225,7 @@ class Training:
                     self._part[root.id] = "test" if parts == {"test"} else "train"
                 if known_time:
                     self._time[root.id] = known_time
+        return False
 
     def _known_time(self, value: ast.expr, calls: list[ast.Call]) -> str:
         """How rows are known to be in the order of time; empty when they are not."""
