@@ -113,6 +113,8 @@ def _plain(value: Any, seen: dict[str, str], key: str = "") -> Any:
         value = _ID.sub(lambda match: seen.setdefault(match[0], f"<id {len(seen) + 1}>"), value)
         value = _MOMENT.sub("<moment>", value)
         value = _ARTIFACTS.sub("<artifacts>", value)
+        if key == "artifact_location":
+            value = re.sub(r"/\d+$", "/<experiment>", value)
         return _SET.sub(lambda match: f"[{', '.join(sorted(match[1].split(', ')))}]", value)
     return value
 

@@ -78,16 +78,17 @@ def _value(key: str, said: str, comparator: str, value: Any) -> Any:
         if isinstance(number, float):
             raise wire.invalid(f"Invalid value for numeric attribute '{said}': '{number}'")
         return number
+    listed = not isinstance(value, filters.Token)
     if key == "id":
-        if comparator not in _ID_COMPARATORS:
+        if comparator not in _ID_COMPARATORS or listed == (comparator in ("=", "!=")):
             raise wire.invalid(f"Invalid comparator for experiment_id: {comparator}")
-        if isinstance(value, tuple) == (comparator in ("=", "!=")):
-            raise wire.invalid(f"Invalid comparator for experiment_id: {comparator}")
-        if isinstance(value, tuple):
+        if listed:
             return tuple(run_rules.experiment_id(each) for each in value)
         return run_rules.experiment_id(filters.text_of(value, "Expected a quoted string value for attributes."))
-    if isinstance(value, tuple):
+    if listed:
         raise wire.invalid("Only ['experiment_id'] attributes support comparison with a list of quoted string values.")
+    text = filters.text_of(value, "Expected a quoted string value for attributes.")
+    filters.one_of(comparator, ("!=", "=", "LIKE", "ILIKE", "IN", "NOT IN"), "'")
     if comparator not in _TEXT_COMPARATORS:
         raise wire.invalid(f"Invalid comparator for string attribute: {comparator}")
-    return filters.text_of(value, "Expected a quoted string value for attributes.")
+    return text

@@ -99,7 +99,7 @@ async def update(server: Server, request: Request) -> Reply:
 
     def work(store: Store, group: Group) -> None:
         if group.stage != "active":
-            raise WireError("INVALID_STATE", "Cannot rename a non-active experiment.", 500)
+            raise WireError("INVALID_STATE", "Cannot rename a non-active experiment.", 409)
         with store.read() as reader:
             other = groups.named(reader, message.new_name)
         if other is not None and other.id != group.id:

@@ -21,7 +21,7 @@ _TOKEN = re.compile(
     |(?P<text>'(?:''|\\'|[^'])*')
     |(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]))
     |(?P<name>(?:[^\W\d][\w$]*|`[^`]*`|"[^"]*")(?:\.(?:[\w$]+|`[^`]*`|"[^"]*"))*)
-    |(?P<sign><=|>=|!=|<>|==|=|<|>)
+    |(?P<sign>[<>=~!]+)
     |(?P<mark>[(),])
     """,
     re.VERBOSE,
@@ -67,7 +67,10 @@ def clauses(text: str) -> list[Clause]:
     while not tokens.at_end():
         if found:
             tokens.expect_and()
-        found.append(_clause(tokens))
+        while tokens.word("AND"):
+            pass  # as in MLflow, which minds none too many
+        if not tokens.at_end():
+            found.append(_clause(tokens))
         if len(found) > CLAUSES_MAX:
             raise wire.invalid(f"a filter has at most {CLAUSES_MAX} clauses")
     return found
@@ -144,10 +147,15 @@ def number_of(value: object, what: str) -> int | float:
         return float(value.text)
 
 
-def one_of(comparator: str, allowed: Collection[str]) -> None:
-    """Refuse a comparator that is not among those allowed."""
+def one_of(comparator: str, allowed: Collection[str], close: str) -> None:
+    """Refuse a comparator that is not among those allowed; `close` is how MLflow's message ends, which varies."""
     if comparator not in allowed:
-        raise wire.invalid(f"Invalid comparator '{comparator}' not one of '{sorted(allowed)}'")
+        raise wire.invalid(f"Invalid comparator '{comparator}' not one of '{shown(allowed)}{close}")
+
+
+def shown(words: Collection[str]) -> str:
+    """Words as MLflow shows a set of them."""
+    return "{" + ", ".join(f"'{word}'" for word in sorted(words)) + "}"
 
 
 class _Tokens:
@@ -155,7 +163,7 @@ class _Tokens:
 
     def __init__(self, text: str) -> None:
         self._tokens = list(_tokens(text))
-        self._next = 0
+        self._next = self._begin = 0
 
     def at_end(self) -> bool:
         return self._next >= len(self._tokens)
@@ -163,15 +171,20 @@ class _Tokens:
     def peek(self) -> Token | None:
         return None if self.at_end() else self._tokens[self._next]
 
-    def take(self, expected: str) -> Token:
+    def begin(self) -> None:
+        """A clause begins here."""
+        self._begin = self._next
+
+    def take(self) -> Token:
         token = self.peek()
         if token is None:
-            raise wire.invalid(f"Invalid clause(s) in filter string: it ends where {expected} is expected")
+            parts = ", ".join(f"'{each.text[: wire.SHOWN]}'" for each in self._tokens[self._begin :])
+            raise wire.invalid(f"Invalid clause(s) in filter string: {parts}")
         self._next += 1
         return token
 
     def expect_and(self) -> None:
-        token = self.take("AND")
+        token = self.take()
         if token.kind != "name" or token.text.upper() != "AND":
             raise wire.invalid(f"Invalid clause(s) in filter string: '{token.text[: wire.SHOWN]}'")
 
@@ -185,15 +198,15 @@ class _Tokens:
 
 
 def _clause(tokens: _Tokens) -> Clause:
-    name = tokens.take("an identifier")
+    tokens.begin()
+    name = tokens.take()
     if name.kind != "name":
         raise wire.invalid(f"Invalid comparison clause. Expected 'Identifier' found '{name.text[: wire.SHOWN]}'")
-    # `Run name = 'x'`: an alias that MLflow's pages wrote, of two words.
     entity, key = split(name.text)
     comparator = _comparator(tokens)
     if comparator in ("IS NULL", "IS NOT NULL"):
         return Clause(entity, key, comparator, None)
-    value = tokens.take("a value")
+    value = tokens.take()
     if value == ("mark", "("):
         return Clause(entity, key, comparator, _list(tokens))
     if value.kind not in ("text", "number", "name"):
@@ -204,7 +217,7 @@ def _clause(tokens: _Tokens) -> Clause:
 
 
 def _comparator(tokens: _Tokens) -> str:
-    token = tokens.take("a comparator")
+    token = tokens.take()
     if token.kind == "sign":
         return token.text
     word = token.text.upper()
@@ -224,7 +237,7 @@ def _comparator(tokens: _Tokens) -> str:
 def _list(tokens: _Tokens) -> tuple[str, ...]:
     found: list[str] = []
     while True:
-        token = tokens.take("a quoted string")
+        token = tokens.take()
         if token == ("mark", ")") and found:
             return tuple(found)  # a comma may come last
         if token == ("mark", ")"):
@@ -239,7 +252,7 @@ def _list(tokens: _Tokens) -> tuple[str, ...]:
         found.append(token.text[1:-1])
         if len(found) > LIST_MAX:
             raise wire.invalid(f"a list in a filter has at most {LIST_MAX} values")
-        mark = tokens.take("a comma")
+        mark = tokens.take()
         if mark == ("mark", ")"):
             return tuple(found)
         if mark != ("mark", ","):

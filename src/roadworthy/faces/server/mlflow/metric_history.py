@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from roadworthy.faces.server.http import Reply, Request, Route
 from roadworthy.faces.server.identity.who import Identity
-from roadworthy.faces.server.mlflow import run_rules
+from roadworthy.faces.server.mlflow import page_tokens, run_rules
 from roadworthy.faces.server.mlflow.runs import named
 from roadworthy.faces.server.mlflow.schema import run as schema
 from roadworthy.faces.server.mlflow.wire import answer, endpoint, invalid, number, read, required
@@ -184,7 +184,7 @@ def _after(token: str) -> Point | None:
         )
         return at_ms, step, float(said) if value is None else value
     except (binascii.Error, msgspec.DecodeError, ValueError):
-        raise invalid("Invalid page token, could not base64-decode") from None
+        raise page_tokens.no_token(token) from None
 
 
 ROUTES: tuple[Route, ...] = (

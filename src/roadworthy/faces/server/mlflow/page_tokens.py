@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from roadworthy.faces.server.errors import WireError
 from roadworthy.faces.server.mlflow import wire
 
 T = TypeVar("T")
@@ -37,6 +38,15 @@ def offset(token: str | UnsetType | None) -> int:
     if not 0 <= skip <= OFFSET_MAX:
         raise wire.invalid(f"Invalid page token, decoded value={decoded[: wire.SHOWN]!r}")
     return skip
+
+
+def no_token(sent: str) -> WireError:
+    """What is said of text that is no token of this search."""
+    try:
+        decoded = base64.b64decode(sent)
+    except (binascii.Error, ValueError):
+        return wire.invalid("Invalid page token, could not base64-decode")
+    return wire.invalid(f"Invalid page token, decoded value={decoded[: wire.SHOWN]!r}")
 
 
 def cut(rows: Sequence[T], skipped: int, limit: int) -> tuple[Sequence[T], str | UnsetType]:

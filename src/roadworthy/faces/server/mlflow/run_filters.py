@@ -4,7 +4,7 @@ In: text. Out: the conditions and order of registry/run_query.py, or INVALID_PAR
 Called by run_search.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from roadworthy.faces.server.mlflow import filters, wire
@@ -26,6 +26,7 @@ _ATTRIBUTES = {
     "status": "status", "artifact_uri": "location", "start_time": "start_ms", "created": "start_ms",
     "Created": "start_ms", "end_time": "end_ms",
 }  # fmt: skip
+_ORDERED = [name for name in _ATTRIBUTES if not name.lower().startswith("run ")]
 _NUMERIC = ("start_ms", "end_ms")
 _DATASET_KEYS = ("name", "digest", "context")
 _NUMBER_COMPARATORS = (">", ">=", "!=", "=", "<", "<=")
@@ -45,7 +46,7 @@ def order(texts: Sequence[str]) -> tuple[Order, ...]:
     found: list[Order] = []
     for text in texts:
         entity, key, upwards = filters.order(text)
-        kind, key = _identified(entity, key)
+        kind, key = _identified(entity, key, _ORDERED)
         if kind == "dataset":
             raise wire.invalid("Invalid identifier type 'dataset'")
         if any((kind, key) == (other.kind, other.key) for other in found):
@@ -55,7 +56,7 @@ def order(texts: Sequence[str]) -> tuple[Order, ...]:
 
 
 def _condition(clause: Clause) -> Condition:
-    kind, key = _identified(clause.entity, clause.key)
+    kind, key = _identified(clause.entity, clause.key, _ATTRIBUTES)
     comparator, value = clause.comparator, clause.value
     if comparator in ("IS NULL", "IS NOT NULL"):
         if kind not in ("tag", "param"):
@@ -66,15 +67,14 @@ def _condition(clause: Clause) -> Condition:
     return Condition(kind, key, comparator, _value(kind, key, comparator, value, clause.key))  # type: ignore[arg-type]
 
 
-def _identified(entity: str, key: str) -> tuple[Kind, str]:
+def _identified(entity: str, key: str, attributes: Collection[str]) -> tuple[Kind, str]:
     kind = _KINDS.get(entity)
     if kind is None:
         raise wire.invalid(f"Invalid entity type '{entity[: wire.SHOWN]}'. Valid values are {list(_NAMES.values())}")
     if kind == "attribute":
-        if key not in _ATTRIBUTES:
-            raise wire.invalid(
-                f"Invalid attribute key '{key[: wire.SHOWN]}' specified. Valid keys are '{sorted(_ATTRIBUTES)}'"
-            )
+        if key not in attributes:
+            valid = filters.shown(attributes)
+            raise wire.invalid(f"Invalid attribute key '{key[: wire.SHOWN]}' specified. Valid keys are '{valid}'")
         return kind, _ATTRIBUTES[key]
     if kind == "dataset" and key not in _DATASET_KEYS:
         raise wire.invalid(f"Invalid dataset key '{key[: wire.SHOWN]}' specified. Valid keys are '{_DATASET_KEYS}'")
@@ -84,25 +84,26 @@ def _identified(entity: str, key: str) -> tuple[Kind, str]:
 def _value(kind: Kind, key: str, comparator: str, value: Any, said: str) -> Any:
     if kind == "metric":
         number = filters.number_of(value, "Expected numeric value type for metric.")
-        filters.one_of(comparator, _NUMBER_COMPARATORS)
+        filters.one_of(comparator, _NUMBER_COMPARATORS, "")
         return float(number)
     if kind == "attribute" and key in _NUMERIC:
         number = filters.number_of(value, f"Expected numeric value type for numeric attribute: {said}.")
-        filters.one_of(comparator, _NUMBER_COMPARATORS)
+        if comparator not in _NUMBER_COMPARATORS:
+            raise wire.invalid(f"Invalid comparator '{comparator}' not one of '{filters.shown(_TEXT_COMPARATORS)}")
         return number
     if kind in ("param", "tag"):
         text = filters.text_of(value, f"Expected a quoted string value for {_NAMES[kind]} (e.g. 'my-value').")
-        filters.one_of(comparator, _LABEL_COMPARATORS)
+        filters.one_of(comparator, _LABEL_COMPARATORS, "'" if kind == "param" else "")
         return text
-    listed = isinstance(value, tuple)
+    listed = not isinstance(value, filters.Token)
     if listed and kind == "attribute" and key != "id":
         raise wire.invalid("Only ['run_id'] attributes support comparison with a list of quoted string values.")
-    filters.one_of(comparator, _TEXT_COMPARATORS)
+    what = "attributes." if kind == "attribute" else "dataset attributes."
+    text = "" if listed else filters.text_of(value, f"Expected a quoted string value for {what}")
+    filters.one_of(comparator, _TEXT_COMPARATORS, "'" if kind == "attribute" else "")
     if listed != (comparator in ("IN", "NOT IN")):
         raise wire.invalid(f"Invalid comparator '{comparator}' for the value given")
     if listed:
         return value
-    what = "attributes." if kind == "attribute" else "dataset attributes."
-    text = filters.text_of(value, f"Expected a quoted string value for {what}")
     # Ours are in small letters.
     return text.swapcase() if key == "status" and kind == "attribute" else text

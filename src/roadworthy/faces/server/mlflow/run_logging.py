@@ -59,20 +59,14 @@ async def log_batch(server: Server, request: Request) -> Reply:
     required(message.run_id, "run_id")
     run_rules.run_id(message.run_id)
     points = _points(message.metrics)
-    for n, pair in enumerate(message.params):
-        required(pair.key, f"params[{n}].key")
-        run_rules.param(pair.key, pair.value, f"params[{n}]")
-    for n, pair in enumerate(message.tags):
-        required(pair.key, f"tags[{n}].key")
-        run_rules.tag(pair.key, pair.value, f"tags[{n}]")
+    params, tags = _params(message.params), _tags(message.tags)
     run_rules.batch(len(message.metrics), len(message.params), len(message.tags))
-    run_rules.keys_once([pair.key for pair in message.params])
-    tags = {pair.key: pair.value for pair in message.tags}
+    run_rules.keys_once([key for key, _ in params])
     of_models = [metric for metric in message.metrics if metric.model_id]
 
     def work(tx: Transaction, row: Row) -> None:
-        if message.params:
-            _put_params(tx, row, [(pair.key, pair.value) for pair in message.params])
+        if params:
+            _put_params(tx, row, params)
         if points:
             metrics.append(tx, row, points)
         if of_models:
@@ -87,16 +81,16 @@ async def log_param(server: Server, request: Request) -> Reply:
     message = read(request, schema.LogPair)
     run_id = named(message)
     required(message.key, "key")
-    run_rules.param(message.key, message.value)
+    value = run_rules.param(message.key, message.value)
 
     def work(tx: Transaction, row: Row) -> None:
         before = labels.param(tx, row.seq, message.key)
         if before is None:
-            labels.put(tx, "params", row, [(message.key, message.value)])
-        elif before != message.value:
+            labels.put(tx, "params", row, [(message.key, value)])
+        elif before != value:
             raise invalid(
                 f"Changing param values is not allowed. Param with key='{message.key}' was already logged with "
-                f"value='{before}' for run ID='{row.id}'. Attempted logging new value '{message.value}'."
+                f"value='{before}' for run ID='{row.id}'. Attempted logging new value '{value}'."
             )
 
     return await _append(server, run_id, request.identity, work)
@@ -106,12 +100,12 @@ async def set_tag(server: Server, request: Request) -> Reply:
     message = read(request, schema.LogPair)
     run_id = named(message)
     required(message.key, "key")
-    run_rules.tag(message.key, message.value)
+    value = run_rules.tag(message.key, message.value)
 
     def work(tx: Transaction, row: Row) -> None:
-        labels.put(tx, "tags", row, [(message.key, message.value)])
+        labels.put(tx, "tags", row, [(message.key, value)])
 
-    return await _append(server, run_id, request.identity, work, name=message.value if message.key == NAME_TAG else "")
+    return await _append(server, run_id, request.identity, work, name=value if message.key == NAME_TAG else "")
 
 
 async def delete_tag(server: Server, request: Request) -> Reply:
@@ -147,8 +141,9 @@ async def log_model(server: Server, request: Request) -> Reply:
     def work(tx: Transaction, row: Row) -> None:
         before = labels.tag(tx, row.seq, MODELS_TAG)
         value = msgspec.json.encode([*_history(before), kept]).decode()
-        run_rules.tag(MODELS_TAG, value)
-        labels.put(tx, "tags", row, [(MODELS_TAG, value)])
+        # A history cut to a length would be none.
+        if len(value) <= run_rules.TAG_VALUE_MAX:
+            labels.put(tx, "tags", row, [(MODELS_TAG, value)])
 
     return await _append(server, message.run_id, request.identity, work)
 
@@ -240,6 +235,18 @@ def _points(sent: Sequence[schema.Point]) -> dict[str, list[Point]]:
             at = next(n for n, point in enumerate(sent) if point.key == key)
             run_rules.metric(key, sent[at].value, sent[at].timestamp, f"metrics[{at}]")
     return found
+
+
+def _params(sent: Sequence[schema.Pair]) -> labels.Pairs:
+    for n, pair in enumerate(sent):
+        required(pair.key, f"params[{n}].key")
+    return [(pair.key, run_rules.param(pair.key, pair.value, f"params[{n}]")) for n, pair in enumerate(sent)]
+
+
+def _tags(sent: Sequence[schema.Pair]) -> dict[str, str]:
+    for n, pair in enumerate(sent):
+        required(pair.key, f"tags[{n}].key")
+    return {pair.key: run_rules.tag(pair.key, pair.value, f"tags[{n}]") for n, pair in enumerate(sent)}
 
 
 def _put_params(tx: Transaction, row: Row, pairs: labels.Pairs) -> None:

@@ -78,24 +78,22 @@ def run_id(value: str) -> None:
         raise wire.invalid(f"Invalid value {json.dumps(value[: wire.SHOWN])} for parameter 'run_id' supplied.")
 
 
-def param(key: str, value: str, path: str = "") -> None:
-    """A parameter of a run."""
+def param(key: str, value: str, path: str = "") -> str:
+    """A parameter of a run; its value, which as in MLflow is cut to a length."""
     _name(key, f"{path}.key" if path else "key")
     if len(key) > KEY_MAX:
         raise too_long("Param key", KEY_MAX)
-    if len(value) > PARAM_VALUE_MAX:
-        raise too_long("Param value", PARAM_VALUE_MAX)
     _no_null(key, value)
+    return value[:PARAM_VALUE_MAX]
 
 
-def tag(key: str, value: str, path: str = "") -> None:
-    """A tag of a run."""
+def tag(key: str, value: str, path: str = "") -> str:
+    """A tag of a run; its value, which as in MLflow is cut to a length."""
     _name(key, f"{path}.key" if path else "key")
     if len(key) > KEY_MAX:
         raise too_long(f"{path}.key" if path else "key", KEY_MAX)
-    if len(value) > TAG_VALUE_MAX:
-        raise too_long(f"{path}.value" if path else "value", TAG_VALUE_MAX)
     _no_null(key, value)
+    return value[:TAG_VALUE_MAX]
 
 
 def tag_name(key: str) -> None:

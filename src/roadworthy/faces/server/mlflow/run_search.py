@@ -12,7 +12,7 @@ import msgspec
 
 from roadworthy.faces.server.http import Reply, Request, Route
 from roadworthy.faces.server.identity.who import Identity
-from roadworthy.faces.server.mlflow import experiments, run_filters, run_rules, run_shown
+from roadworthy.faces.server.mlflow import experiments, page_tokens, run_filters, run_rules, run_shown
 from roadworthy.faces.server.mlflow.schema import experiment
 from roadworthy.faces.server.mlflow.schema import run as schema
 from roadworthy.faces.server.mlflow.wire import answer, endpoint, invalid, read
@@ -47,7 +47,7 @@ def wanted(message: schema.Search) -> Query:
     """
     if message.max_results > PAGE_MAX:
         raise invalid(
-            f"Invalid value {message.max_results} for parameter 'max_results' supplied.  Hint: Value was of type "
+            f"Invalid value {message.max_results} for parameter 'max_results' supplied:  Hint: Value was of type "
             "'int'. See the API docs for more information about request parameters."
         )
     if len(message.experiment_ids) > GROUPS_MAX:
@@ -96,7 +96,7 @@ def after(sent: str, order: tuple[Order, ...]) -> run_search.Place:
         place = _VALUES.decode(base64.urlsafe_b64decode(sent))
         run_search.check(place, order)
     except (binascii.Error, msgspec.DecodeError, ValueError):
-        raise invalid(f"Invalid page token, could not base64-decode: {sent[:50]}") from None
+        raise page_tokens.no_token(sent) from None
     return place
 
 

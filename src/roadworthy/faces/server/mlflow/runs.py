@@ -21,9 +21,7 @@ NAME_TAG = run_shown.NAME_TAG
 
 async def create(server: Server, request: Request) -> Reply:
     message = read(request, schema.Create)
-    tags = {pair.key: pair.value for pair in message.tags}
-    for pair in message.tags:
-        run_rules.tag(pair.key, pair.value)
+    tags = {pair.key: run_rules.tag(pair.key, pair.value) for pair in message.tags}
     tagged = tags.get(NAME_TAG, "")
     if message.run_name and tagged and message.run_name != tagged:
         raise invalid(
