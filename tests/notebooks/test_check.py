@@ -143,7 +143,7 @@ def test_findings_come_in_the_order_of_the_notebook(tmp_path: Path) -> None:
         (["x = 1\n# rw: ignore[RWN104]\ny = other"], [(0, 3)]),
         (["x = f(\n    unknown,\n)  # rw: ignore[RWN104]"], [(0, 1), (0, 2)]),
         (["# rw: ignore-file[RWN104]", "x = unknown"], []),
-        (["# RW: Ignore [RWN104]\nx = unknown"], []),
+        (["# rw: Ignore [RWN104]\nx = unknown"], []),
     ],
 )
 def test_a_notebook_may_decline_findings(tmp_path: Path, cells: list[str], left: list[tuple[int, int]]) -> None:
