@@ -149,9 +149,13 @@ def _rate(per_s: float) -> Guard:
 
 
 def _role(server: Server, request: Request, route: Route | None) -> Reply | None:  # noqa: ARG001
-    if route is None or route.needs == "public" or request.identity.somewhere(route.needs):
+    if route is None or route.needs == "public":
         return None
-    return errors.answer(Fault(Code.REFUSED, f"this needs the role {route.needs}"), request, route)
+    who = request.identity
+    if who.may(route.needs) if route.everywhere else who.somewhere(route.needs):
+        return None
+    where = " in all projects" if route.everywhere else ""
+    return errors.answer(Fault(Code.REFUSED, f"this needs the role {route.needs}{where}"), request, route)
 
 
 def _later(after_s: float, what: str, request: Request, route: Route | None) -> Reply:

@@ -89,6 +89,7 @@ class Route(NamedTuple):
     Args:
         path: parts in braces match one segment, `{name:path}` any rest.
         needs: the role without which the request is refused; handlers also hold it against the project.
+        everywhere: the role must count in all projects, as what is touched belongs to none.
         face: whose shape errors have.
         streams: the handler reads the body itself, whatever its size.
         body_bytes_max: larger bodies get 413 (MLflow: INVALID_PARAMETER_VALUE's sibling) before they are read.
@@ -99,6 +100,7 @@ class Route(NamedTuple):
     handler: Handler
     needs: Need
     face: Literal["api", "mlflow"] = "api"
+    everywhere: bool = False
     streams: bool = False
     body_bytes_max: int = BODY_BYTES_MAX
 

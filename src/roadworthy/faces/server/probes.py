@@ -40,8 +40,7 @@ async def about(server: Server, request: Request) -> Reply:  # noqa: ARG001
     return Reply(200, body)
 
 
-async def metrics(server: Server, request: Request) -> Reply:
-    request.identity.require("viewer")
+async def metrics(server: Server, request: Request) -> Reply:  # noqa: ARG001
     return Reply(200, server.counters.text(), TYPE)
 
 
@@ -51,5 +50,5 @@ ROUTES = (
     Route("GET", "/readyz", ready, needs="public"),
     Route("GET", "/version", version, needs="public"),
     Route("GET", "/api/about", about, needs="public"),
-    Route("GET", "/metrics", metrics, needs="viewer"),
+    Route("GET", "/metrics", metrics, needs="viewer", everywhere=True),
 )

@@ -230,10 +230,10 @@ def _shown(webhook: Webhook) -> schema.Webhook:
 
 _AT = "/webhooks"
 ROUTES: tuple[Route, ...] = (
-    *endpoint("POST", _AT, create, "admin"),
-    *endpoint("GET", _AT, listing, "admin"),
-    *endpoint("GET", f"{_AT}/{{webhook_id}}", get, "admin"),
-    *endpoint("PATCH", f"{_AT}/{{webhook_id}}", update, "admin"),
-    *endpoint("DELETE", f"{_AT}/{{webhook_id}}", delete, "admin"),
-    *endpoint("POST", f"{_AT}/{{webhook_id}}/test", test, "admin"),
+    *endpoint("POST", _AT, create, "admin", everywhere=True),
+    *endpoint("GET", _AT, listing, "admin", everywhere=True),
+    *endpoint("GET", f"{_AT}/{{webhook_id}}", get, "admin", everywhere=True),
+    *endpoint("PATCH", f"{_AT}/{{webhook_id}}", update, "admin", everywhere=True),
+    *endpoint("DELETE", f"{_AT}/{{webhook_id}}", delete, "admin", everywhere=True),
+    *endpoint("POST", f"{_AT}/{{webhook_id}}/test", test, "admin", everywhere=True),
 )
