@@ -3,6 +3,7 @@
 Parts: start, ingest, search, history, artifacts. Servers: ours, mlflow, fasttrackml, postgres (the first two there).
 """
 
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +13,7 @@ from benchmarks.server import measure
 from benchmarks.server.rows import QUICK, Sizes
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))  # so that the servers are stopped too
     asked = frozenset(sys.argv[1:])
     with tempfile.TemporaryDirectory(prefix="rwbench") as work:
         measure(Path(work), Peers(), QUICK if "--quick" in asked else Sizes(), asked - {"--quick"})

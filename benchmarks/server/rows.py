@@ -77,7 +77,8 @@ class Bench:
         }
         if self._wants("postgres") and (database := servers.postgres()):
             self._kept.enter_context(database)
-            ours_url, mlflow_url = database.new_database(), database.new_database()
+            ours_url = database.new_database()
+            mlflow_url = database.new_database().replace("postgresql:", "postgresql+psycopg2:")
             makers["ours, PostgreSQL"] = lambda: servers.ours(work / "ours-pg", ours_url, "ours, PostgreSQL")
             makers["mlflow, PostgreSQL"] = lambda: servers.mlflow(
                 peers, work / "mlflow-pg", mlflow_url, "mlflow, PostgreSQL"
@@ -138,8 +139,11 @@ class Bench:
                 for _ in range(self._sizes.rounds):
                     for name, server in self.servers.items():
                         account = self.accounts[name]
+                        spent = server.cpu_s()
                         with Watch(server) as watch:
                             load = ingest.load(server, kind, clients, self._sizes.round_s, account)
+                        spent = (server.cpu_s() - spent) / max(1, load.requests)
+                        print(f"{name}: {spent * 1e3:.2f} ms of CPU for a request", file=sys.stderr)
                         most[name] = max(most.get(name, 0.0), watch.most["pss"])
                         found[name].append(load.rate * kind.per_request)
                         if load.bad:

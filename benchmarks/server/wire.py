@@ -54,7 +54,7 @@ def request(method: str, path: str, body: bytes = b"", kind: bytes = _JSON) -> b
     return head + b"\r\n" + body
 
 
-def post(name: str, **fields: Any) -> bytes:
+def post(name: str, /, **fields: Any) -> bytes:
     """A call of MLflow's REST API with JSON fields."""
     return request("POST", "/api/2.0/mlflow/" + name, json.dumps(fields).encode())
 
@@ -150,7 +150,7 @@ class Connection:
             self.close()
             raise
 
-    def call(self, name: str, **fields: Any) -> Any:
+    def call(self, name: str, /, **fields: Any) -> Any:
         """A POST of MLflow's REST API; its answer decoded."""
         return json.loads(self.ask(post(name, **fields)))
 

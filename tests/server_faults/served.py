@@ -92,7 +92,7 @@ class Served:
         finally:
             connection.close()
 
-    def call(self, name: str, **fields: Any) -> tuple[int, Any]:
+    def call(self, name: str, /, **fields: Any) -> tuple[int, Any]:
         """Status and decoded answer of one call, over a connection of its own."""
         with self.connected() as connection:
             status, body = connection.ask_anything(post(name, **fields))

@@ -39,7 +39,11 @@ def test_slow_clients_by_the_thousand_keep_nobody_from_an_answer(
         run = kept.call("runs/create", experiment_id="0")["run"]["info"]["run_id"]
         long = "x" * 5000
         kept.ask(post("runs/log-batch", run_id=run, params=[{"key": f"p{i}", "value": long} for i in range(100)]))
-        slow = [opened.enter_context(slow_client(served.port, run, reads=n % 2 == 0)) for n in range(clients)]
+        slow = []
+        for number in range(clients):
+            slow.append(opened.enter_context(slow_client(served.port, run, reads=number % 2 == 0)))
+            if number % 100 == 0:
+                kept.ask(request("GET", f"/api/2.0/mlflow/runs/get?run_id={run}"))
         tried = refused = 0
         for number in range(ASKED):
             # Over a connection that was there before, and over new ones, as a stock client does: again after a 503.

@@ -114,3 +114,20 @@ def test_exactly_what_succeeded_is_there(store: Store, fates: list[bool]) -> Non
     answers, _ = asyncio.run(submitted(store, [point(f"{i:03}", fail=fate) for i, fate in enumerate(fates)]))
     assert names(store) == sorted(str(a) for a in answers if isinstance(a, str))
     assert sum(isinstance(a, str) for a in answers) == fates.count(False)
+
+
+def test_a_full_disk_fails_the_group_as_unavailable_and_the_next_succeeds(store: Store) -> None:
+    def full(inner: Store) -> None:
+        with inner.append() as tx:
+            row = tx.row("PRAGMA page_count")
+            assert row is not None
+            tx.row(f"PRAGMA max_page_count = {row[0]}")
+            tx.execute(INSERT, name="x" * 1_000_000, alias="a")
+
+    answers, _ = asyncio.run(submitted(store, [point("a"), full, point("b")]))
+    assert [answer.code for answer in answers if isinstance(answer, Fault)] == [Code.UNAVAILABLE] * 3
+    assert names(store) == []
+    with store.append() as tx:
+        tx.row("PRAGMA max_page_count = 1000000")
+    answers, _ = asyncio.run(submitted(store, [point("a"), point("b")]))
+    assert answers == ["a", "b"]

@@ -22,7 +22,7 @@ import msgspec
 from roadworthy.nouns.errors import Fault, unavailable
 from roadworthy.nouns.event import Event
 from roadworthy.store import log
-from roadworthy.store.sql import Reader, Transaction
+from roadworthy.store.sql import Reader, Transaction, as_fault
 from roadworthy.store.store import Change, Store
 
 WORK_MAX = 256  # pieces in one transaction
@@ -195,7 +195,8 @@ class GroupCommit:
         try:
             result = piece.work(store)
         except Exception as problem:
-            # Raises when the connection itself is gone, and with it the group.
+            if fault := as_fault(problem, self._store.sql.url):
+                raise fault from problem  # of the disk or the connection: it is the whole group's
             tx.execute("ROLLBACK TO SAVEPOINT piece")
             tx.execute("RELEASE SAVEPOINT piece")
             return False, problem

@@ -169,7 +169,7 @@ class Database:
         try:
             yield
         except Exception as problem:
-            fault = _as_fault(problem, self.url)
+            fault = as_fault(problem, self.url)
             if fault is None:
                 raise
             raise fault from problem
@@ -198,7 +198,11 @@ class Database:
             cursor.execute("COMMIT", {})
         except BaseException as problem:
             self._roll_back(cursor)
-            fault = _as_fault(problem, self.url)
+            if "readonly" in str(problem.__cause__ or problem) and self._connection is not None:
+                # Opened while the file could not be written, it would stay so when the disk is mended.
+                self._connection.close()
+                self._connection = None
+            fault = as_fault(problem, self.url)
             if fault is None:
                 raise
             raise fault from problem
@@ -220,7 +224,7 @@ class Database:
             try:
                 self._connection = _connect(self.url, self.dialect)
             except Exception as problem:
-                fault = _as_fault(problem, self.url)
+                fault = as_fault(problem, self.url)
                 if fault is None:
                     raise
                 raise fault from problem
@@ -320,7 +324,7 @@ def _native(sql: str, dialect: Dialect) -> str:
     return _PARAMETER.sub(lambda m: f"%({m[1]})s" if m[1] else m[0].replace("%", "%%"), sql)
 
 
-def _as_fault(problem: BaseException, url: str) -> Fault | None:
+def as_fault(problem: BaseException, url: str) -> Fault | None:
     """What a user can act on, of what the drivers raise; None for defects of ours."""
     where = _without_password(url)
     if isinstance(problem, sqlite3.OperationalError | sqlite3.DatabaseError):
