@@ -141,7 +141,7 @@ class _Proving:
             key = _key_of(plan, proof)
             proof = causes.explain(proof, plan.program, self.seen, key, self.folder, tell=self.tell)
         if plan.model is not None and measured:
-            model = msgspec.structs.replace(plan.model, measured={**plan.model.measured, **measured})
+            model = msgspec.structs.replace(plan.model, gated=measured)
             plan = msgspec.structs.replace(plan, model=model)
         return proof, project_files.files(plan, name, target)
 

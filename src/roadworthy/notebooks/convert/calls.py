@@ -86,6 +86,8 @@ class Calls:
     def __init__(self, modules: Mapping[str, str], functions: Mapping[str, Any]) -> None:
         self.modules = dict(modules)
         self.functions = functions
+        # All names that the notebook binds, for those that texts mention.
+        self.known: set[str] = set()
         self.changing: dict[str, frozenset[int]] = {}
         self._does: dict[str, set[What]] = {}
         for _ in range(len(functions) + 1):

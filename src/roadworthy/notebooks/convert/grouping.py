@@ -218,6 +218,8 @@ class _Grouping:
         return _in_a_circle(needs)
 
     def _can_cross(self, crossing: Crossing) -> bool:
+        if crossing.name in self.program.entangled:
+            return False
         maker = next(e for e in self.kept if e.statement.key == crossing.maker)
         if maker.statement.kind == "define":
             return False

@@ -69,8 +69,13 @@ def hoist(program: Program) -> Hoisted:
             bound.setdefault(name, []).append(statement)
         changed |= statement.changes
         deferred |= {o.node.id for o in names.occurrences(statement.node) if o.deferred and o.reads}
+    changed |= program.entangled
     once = {name for name, there in bound.items() if len(there) == 1} - changed
-    constants = _constants(program, once)
+    read = {name for statement in program.statements for name in statement.reads}
+    constants = {
+        # What is put together from others and read by nothing is what the notebook is for, not a setting of it.
+        name: s for name, s in _constants(program, once).items() if name in read or not s.reads
+    }  # fmt: skip
     params, stated = _params(program, constants, deferred)
     for name in params:
         constants.pop(name, None)
@@ -93,6 +98,8 @@ def _constants(program: Program, once: set[str]) -> dict[str, Statement]:
     for statement in program.statements:
         node = statement.node
         if statement.kind != "prepare" or not isinstance(node, ast.Assign) or len(node.targets) != 1:
+            continue
+        if program.step_tag(statement.cell):
             continue
         target = node.targets[0]
         parts = target.elts if isinstance(target, ast.Tuple) else [target]

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 
-from roadworthy.notebooks.convert import wording
+from roadworthy.notebooks.convert import names, wording
 from roadworthy.notebooks.convert.naming import usable
 from roadworthy.notebooks.convert.plan import Step
 from roadworthy.notebooks.convert.planning import Plan
@@ -99,7 +99,8 @@ def _imports(plan: Plan, body: str, extra: set[str]) -> list[str]:
     """The notebook's imports that the text uses."""
     tree = ast.parse(body)
     wanted = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
-    wanted |= {w for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str) for w in [n.value]}
+    told = names.mentioned(tree) - wanted
+    wanted |= told
     there = {line.rpartition(" ")[2] for line in extra}
     found: list[str] = []
     for statement in plan.program.statements:
@@ -108,6 +109,7 @@ def _imports(plan: Plan, body: str, extra: set[str]) -> list[str]:
     for name, node in plan.program.imports.items():
         if name in wanted - there and not any(line.rpartition(" ")[2] == name or f" {name}" in line for line in found):
             found += [line for bound, line in _lines(node) if bound == name]
+    found = [f"{line}  # noqa: F401 - formulas use it" if line.split()[-1] in told else line for line in found]
     if any(line.endswith("import *") for line in found) and not _needs_stars(plan, tree):
         found = [line for line in found if not line.endswith("import *")]
     return list(dict.fromkeys(found))

@@ -5,6 +5,7 @@ each name stands, so that it can be written otherwise. Called by `program.py` an
 """
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -13,6 +14,10 @@ from roadworthy.pipelines.scopes import bound_at_module
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+TEXT_CHARS_MAX = 2000
+_CALLED = re.compile(r"([A-Za-z_]\w*)(?=\s*[.(])")
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_AT = re.compile(r"@([A-Za-z_]\w*)")
 _CONDITIONAL = (ast.If, ast.Try, ast.While)
 
 
@@ -84,6 +89,21 @@ def changed_arguments(
     rebound = {node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     changed = {root.id for statement in function.body for root in _changed(statement, known)}
     return {place for place, name in enumerate(names) if name in changed and name not in rebound}
+
+
+def mentioned(tree: ast.AST) -> set[str]:
+    """Names in texts that libraries look up where they are called: in formulas (`y ~ np.log(x)`), after @ in queries."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) <= TEXT_CHARS_MAX:
+            if "~" in node.value:
+                found.update(_CALLED.findall(node.value))
+                if not any(
+                    k.arg == "data" for call in ast.walk(tree) if isinstance(call, ast.Call) for k in call.keywords
+                ):
+                    found.update(_WORD.findall(node.value))
+            found.update(_AT.findall(node.value))
+    return found
 
 
 def root_of(node: ast.AST) -> ast.Name | None:

@@ -82,6 +82,7 @@ class ModelPlan(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         task: classification or regression.
         measured: measure, as the gate calls it, to the number the notebook found.
+        gated: measure to the number that the gate's own measures find on the hold-out.
     """
 
     name: str
@@ -92,3 +93,4 @@ class ModelPlan(msgspec.Struct, frozen=True, kw_only=True):
     task: str
     measured: dict[str, float]
     trusted: tuple[str, ...] = ()
+    gated: dict[str, float] = msgspec.field(default_factory=dict)

@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-from roadworthy.notebooks.convert import data_sets, grouping, hoisting, model, naming, slicing, steps
+from roadworthy.notebooks.convert import data_sets, grouping, hoisting, model, names, naming, slicing, steps
 from roadworthy.notebooks.convert.grouping import Crossing, Group
 from roadworthy.notebooks.convert.hoisting import Hoisted
 from roadworthy.notebooks.convert.model import Judged
@@ -141,9 +141,11 @@ def _context(
     program: Program, hoisted: Hoisted, seen: Seen | None, found: data_sets.Found, used: frozenset[str]
 ) -> Context:
     words = {n.id for s in program.statements for n in ast.walk(s.node) if isinstance(n, ast.Name)}
+    # What a text mentions must keep its name.
+    mentioned = {n for s in program.statements for n in names.mentioned(s.node)}
     constants: dict[str, str] = {}
     for name in hoisted.constants:
-        wanted = hoisting.upper(name)
+        wanted = name if name in mentioned else hoisting.upper(name)
         free = wanted == name or (wanted not in words and wanted not in constants.values())
         if name in used:
             constants[name] = wanted if free and wanted.isidentifier() else name
@@ -151,7 +153,7 @@ def _context(
     # Only what a kept step reads; a parameter that nothing takes would be a riddle.
     read = {n for s in program.statements for n in hoisted.expanded(s.reads)}
     for name in hoisted.params:
-        wanted = hoisting.lower(name)
+        wanted = name if name in mentioned else hoisting.lower(name)
         free = (wanted == name or wanted not in words) and naming.usable(wanted, found.all)
         if name in read:
             params[name] = wanted if free else name
@@ -290,8 +292,7 @@ def _holdout(
 
     text = value(rows)
     if not judged.table:
-        names = ", ".join([f'columns=[f"x{{n}}" for n in range({text}.shape[1])]'])
-        text = f"pd.DataFrame({text}, {names})"
+        text = f"pd.DataFrame({text}, columns=[f'x{{n}}' for n in range({text}.shape[1])])"
     if judged.apart:
         beside = value(label_from)
         found_value = context.value(key_of(judged.label_maker or judged.maker, judged.label))

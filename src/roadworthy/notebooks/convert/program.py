@@ -5,6 +5,7 @@ Called by `conversion.py`.
 """
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -65,7 +66,7 @@ class Section(msgspec.Struct, frozen=True):
     title: str
 
 
-class Program(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+class Program(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
     """A notebook's statements, and what is known of its cells.
 
     Args:
@@ -85,6 +86,23 @@ class Program(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     imports: dict[str, Any]
     modules: dict[str, str]
     left: tuple[tuple[int, str], ...] = ()
+
+    @functools.cached_property
+    def entangled(self) -> frozenset[str]:
+        """Names that stand for one object (`b = a`), which is changed by one of them."""
+        classes: dict[str, set[str]] = {}
+        for statement in self.statements:
+            node = statement.node
+            if not isinstance(node, ast.Assign):
+                continue
+            names_of = [t.id for t in node.targets if isinstance(t, ast.Name)]
+            if isinstance(node.value, ast.Name) and node.value.id not in self.imports:
+                names_of.append(node.value.id)
+            if len(names_of) > 1:
+                joined = set().union(names_of, *(classes.get(name, set()) for name in names_of))
+                classes.update(dict.fromkeys(joined, joined))
+        changed = {name for s in self.statements for name in s.changes}
+        return frozenset(name for name, joined in classes.items() if joined & changed)
 
     def step_tag(self, cell: int) -> str:
         """The step that a cell's tag asks for; empty for none."""
@@ -147,6 +165,7 @@ def _program(
                     modules[bound] = module
     functions = _functions(trees)
     kinds = calls.Calls(modules, functions)
+    kinds.known = {name for tree in trees.values() for node in tree.body for name in names.binds(node)} | modules.keys()
     statements = tuple(
         _statement(index, place, node, kinds)
         for index, tree in trees.items()
@@ -171,6 +190,7 @@ def _program(
 
 def _statement(cell: int, place: int, node: ast.stmt, kinds: "calls.Calls") -> Statement:
     reads, binds = names.reads(node), names.binds(node)
+    reads |= names.mentioned(node) & kinds.known
     changes = names.changes(node, kinds.changing) - binds - kinds.modules.keys()
     if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
         changes.discard(node.target.id)

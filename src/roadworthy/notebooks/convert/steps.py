@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from roadworthy.notebooks.convert import types, wording
+from roadworthy.notebooks.convert import names, types, wording
 from roadworthy.notebooks.convert.calls import SHORT, Result
 from roadworthy.notebooks.convert.grouping import Crossing, Group
 from roadworthy.notebooks.convert.hoisting import Definition, Hoisted, lower
@@ -66,6 +66,7 @@ class _Writer:
         self.lines: list[str] = []
         self.metrics: list[tuple[str, str, str]] = []  # metric, name in the body, key
         self.results: list[Output] = []
+        self.mentioned = {n for e in group.effects for n in names.mentioned(e.statement.node)}
         self.identifiers = {
             n.id for e in group.effects for n in ast.walk(e.statement.node) if isinstance(n, ast.Name)
         } | {a.arg for e in group.effects for a in ast.walk(e.statement.node) if isinstance(a, ast.arg)}
@@ -133,7 +134,7 @@ class _Writer:
         """Let a value be called by the argument's name in the body, or give it its own where that would clash."""
         if name == argument:
             return
-        if argument in self.identifiers or argument in self.local.values():
+        if argument in self.identifiers or argument in self.local.values() or name in self.mentioned:
             self.lines.append(f"{name} = {argument}")
         else:
             self.local[name] = argument

@@ -27,6 +27,7 @@ PICKLE_BYTES_MAX = 1 << 30
 # Looking for changes that the text does not show stops after so long in all.
 SURPRISES_S_MAX = 60.0
 ITEMS_MAX = 50
+_PLAIN = frozenset({"builtins", "numpy", "pandas", "__main__", "collections"})
 AFTER, SHOWN = "__rw_after__", "__rw_shown__"
 
 
@@ -151,7 +152,9 @@ class _Watcher(ast.NodeTransformer):
             if name not in self.digests or name not in self.namespace or self.looking_s > SURPRISES_S_MAX:
                 continue
             digest = _digest(self.namespace[name])
-            if digest and digest != self.digests[name] and not self._is_as_before(name, self.namespace[name]):
+            # What libraries keep in their own objects (results computed on demand) is no change of the value.
+            plain = type(self.namespace[name]).__module__.partition(".")[0] in _PLAIN
+            if plain and digest and digest != self.digests[name] and not self._is_as_before(name, self.namespace[name]):
                 found.append(name)
             if digest:
                 self.digests[name] = digest
