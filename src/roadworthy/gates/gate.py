@@ -48,8 +48,10 @@ def pass_through(
         progress: told what is being done, a line at a time.
 
     Raises:
-        Fault: invalid when a rule is, before anything is measured, or when the model cannot be measured.
+        Fault: invalid when a rule is, before anything is measured, or when the model cannot be measured; refused for
+            a version that an MLflow client registered and that was not adopted.
     """
+    models.require_adopted(model)
     written = as_rules(place.project.gate.rules)
     if not written:
         raise invalid(

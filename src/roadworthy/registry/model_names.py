@@ -19,6 +19,7 @@ _INSERT = """
 INSERT INTO model_names (name, project, created_ms, updated_ms, description)
 VALUES (:name, :project, :at, :at, :description) ON CONFLICT (name) DO NOTHING
 """
+_CLAIM = "UPDATE model_names SET project = :project WHERE name = :name AND project = ''"
 _TOUCH = "UPDATE model_names SET updated_ms = :at WHERE name = :name"
 _DESCRIBE = "UPDATE model_names SET description = :description, updated_ms = :at WHERE name = :name"
 _TAGS = "SELECT key, value FROM model_name_tags WHERE name = :name ORDER BY key"
@@ -116,6 +117,11 @@ def ensure(tx: Transaction, name: str, project: str, at_ms: int) -> None:
     """Have a row for a name that is about to get a version, in the caller's transaction; it counts as updated."""
     tx.execute(_INSERT, name=name, project=project, at=at_ms, description=None)
     touch(tx, name, at_ms)
+
+
+def claim(tx: Transaction, name: str, project: str) -> None:
+    """Let a name that is nobody's be a project's."""
+    tx.execute(_CLAIM, name=name, project=project)
 
 
 def touch(tx: Transaction, name: str, at_ms: int) -> None:

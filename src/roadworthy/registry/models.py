@@ -32,7 +32,8 @@ INSERT INTO models (name, version, run, digest, project, created_at, updated_ms,
 VALUES (:name, :version, :run, :digest, :project, :created_at, :updated_ms, :record)
 """
 _ADOPT = (
-    "UPDATE models SET record = :record, digest = :digest, updated_ms = :at WHERE name = :name AND version = :version"
+    "UPDATE models SET record = :record, digest = :digest, project = :project, updated_ms = :at "
+    "WHERE name = :name AND version = :version"
 )
 # What is deleted is no longer listed, but evidence and releases may still name it.
 _VERSION = f"""
@@ -105,8 +106,10 @@ def adopt(store: Store, model: Model) -> Model:
         record = msgspec.json.encode(model).decode()
         at = model_names.now_ms(store)
         tx.execute(
-            _ADOPT, name=model.name, version=model.version, record=record, digest=model.value.digest, at=at
+            _ADOPT, name=model.name, version=model.version, record=record, digest=model.value.digest,
+            project=model.project, at=at,
         )  # fmt: skip
+        model_names.claim(tx, model.name, model.project)
     return model
 
 

@@ -26,7 +26,7 @@ def command(model: str, role: str, comment: str, *, as_json: bool) -> None:
     """  # noqa: D301 - click's mark is the control character
     place, store = open_here()
     with store:
-        judged = models.get(store, model)
+        judged = models.require_adopted(models.get(store, model))
         made = approvals.approve(store, judged.id, role, comment, project=place.project.name)
         count = len({a.actor for a in approvals.listing(store, judged.id) if a.role == role})
     if as_json:

@@ -1,13 +1,16 @@
 """`rw models`: list and show registered models, point aliases at versions."""
 
+from pathlib import Path
+
 import click
 import msgspec
 
+from roadworthy.data import sensitive
 from roadworthy.faces.cli import output
 from roadworthy.faces.cli.output import json_option
-from roadworthy.faces.cli.place import open_around
+from roadworthy.faces.cli.place import open_around, open_here
 from roadworthy.nouns.errors import invalid
-from roadworthy.nouns.model import Model
+from roadworthy.nouns.model import Model, Task
 from roadworthy.registry import metrics, models
 from roadworthy.store.store import Store
 
@@ -25,6 +28,7 @@ def command(ctx: click.Context, *, everywhere: bool, as_json: bool) -> None:
       rw models show late-flights@champion
       rw models alias set late-flights@3 champion
       rw models alias unset late-flights champion
+      rw models adopt late-flights@4 --holdout holdout.parquet --label late
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -90,6 +94,56 @@ def show(model: str, *, as_json: bool) -> None:
     if measured:
         output.heading("metrics of its run")
         output.table(["metric", "value"], [[k, f"{v:.6g}"] for k, v in measured.items()])
+
+
+@command.command()
+@click.argument("model")
+@click.option("--holdout", type=click.Path(path_type=Path), help="Parquet or CSV file of rows it is judged on.")
+@click.option("--label", default="", help="Column of the hold-out that holds the truth.")
+@click.option("--task", type=click.Choice(["classification", "regression"]), help="Found out from the model if absent.")
+@click.option("--threshold", default=0.5, show_default=True, help="Score from which a classification says yes.")
+@click.option("--trust", multiple=True, metavar="TYPE", help="A type beyond scikit-learn's own that it may contain.")
+@json_option
+def adopt(
+    model: str,
+    *,
+    holdout: Path | None,
+    label: str,
+    task: Task | None,
+    threshold: float,
+    trust: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Take over MODEL, registered by an MLflow client, so that it can be gated and released.
+
+    Its files are read from the server's artifacts: a scikit-learn model saved with serialization_format="skops", or an
+    ONNX model; a pickle is refused. The hold-out and its label are those of the run (the artifact
+    roadworthy/holdout.parquet, the tag roadworthy.label) unless they are given.
+
+    \b
+    Examples:
+      rw models adopt late-flights@4
+      rw models adopt late-flights@4 --holdout holdout.parquet --label late
+    """  # noqa: D301 - click's mark is the control character
+    from roadworthy.pipelines import adoption
+
+    place, store = open_here()
+    spec = place.project.model
+    asked = adoption.Asked(
+        project=place.project.name,
+        holdout=holdout,
+        label=label,
+        task=task,
+        threshold=threshold,
+        slices=place.project.gate.slices,
+        trusted=(*trust, *(spec.trusted if spec else ())),
+        hidden=tuple(sensitive.sensitive_columns(place.project)),
+    )
+    adopted = adoption.adopt(store, model, asked)
+    if as_json:
+        output.print_json({**msgspec.to_builtins(adopted), "id": adopted.id})
+    else:
+        click.echo(f"adopted {adopted.id}: {adopted.value.format}, {adopted.task}; judge it: rw gate {adopted.id}")
 
 
 @command.group()
