@@ -319,7 +319,9 @@ def active_run() -> ActiveRun:
             begun = start_run()
             assert isinstance(begun, ActiveRun)
             where = begun.store.home
-            sys.stderr.write(f"rw: tracking run {begun.id[:12]} in {where} (rw runs show {begun.id[:12]})\n")
+            # In a notebook standard error is red, and this is no error.
+            stream = sys.stdout if _is_interactive() else sys.stderr
+            stream.write(f"rw: tracking run {begun.id[:12]} in {where} (rw runs show {begun.id[:12]})\n")
         return _stack[-1]
 
 

@@ -42,12 +42,16 @@ class Live:
         """Look at the cell that was just run."""
         info = getattr(result, "info", None)
         text = getattr(info, "raw_cell", None)
-        if not self.on or not isinstance(text, str) or not text.strip() or not getattr(result, "success", False):
+        if not isinstance(text, str) or not text.strip():
             return
         if not getattr(info, "store_history", True):  # a step's body, which has its own cell
             return
+        identity = str(getattr(info, "cell_id", None) or f"cell {len(self._cells)}")
+        if not self.on or not getattr(result, "success", False):
+            self._cells.setdefault(identity, "")  # it has its place, so that the others have theirs
+            return
         try:
-            found = self._findings(str(getattr(info, "cell_id", None) or f"cell {len(self._cells)}"), text)
+            found = self._findings(identity, text)
             if found:
                 shown.display(self._shell, shown.findings_text(found), shown.findings_html(found))
         except Exception as problem:
@@ -55,6 +59,7 @@ class Live:
 
     def _findings(self, identity: str, text: str) -> list[Any]:
         if text.startswith(("%rw", "%load_ext")):
+            self._cells.setdefault(identity, "")
             return []
         if text.startswith(STEP):  # the line stays, so that line numbers do
             text = "#" + text

@@ -142,7 +142,7 @@ def _rows(holdout: Any, spec: ModelSpec) -> Any:
         holdout = _found(_names(), spec)
     if isinstance(holdout, tuple) and len(holdout) == 2:
         features, labels = holdout
-        table = as_frame(features)
+        table = _table(features, spec)
         if spec.label not in table.columns:
             table = table.assign(**{spec.label: getattr(labels, "to_numpy", lambda: labels)()})
         holdout = table
@@ -153,6 +153,21 @@ def _rows(holdout: Any, spec: ModelSpec) -> Any:
             fix=f"rw.release(model, (X_test, y_test)), or a table with a column `{spec.label}`",
         )
     return table
+
+
+def _table(features: Any, spec: ModelSpec) -> Any:
+    """Features as a table; an array has the names that [model] gives its columns, if they are as many."""
+    if hasattr(features, "dtype") and getattr(features, "ndim", 0) == 2:
+        if features.shape[1] != len(spec.features):
+            raise invalid(
+                f"the rows are an array of {features.shape[1]} columns without names, and [model] features has"
+                f" {len(spec.features)}",
+                fix="give a table, or name the columns under [model] features",
+            )
+        import pandas as pd
+
+        return pd.DataFrame(features, columns=list(spec.features))
+    return as_frame(features)
 
 
 def _found(names: dict[str, Any], spec: ModelSpec) -> Any:

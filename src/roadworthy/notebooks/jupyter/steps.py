@@ -77,7 +77,7 @@ def run(shell: Any, name: str, body: str, *, force: bool = False) -> None:
     said = f"step {name}: ran in {kept.wall_s:.1f} s"
     if problem or unkept:
         said += f"; it will run every time: {problem or unkept}"
-    elif why:
+    elif why and why != records.NEVER:
         said += f" ({why})"
     _tell(shell, said, reused=False)
     _settle(store, _step(name, "ran", kept, why=why))

@@ -19,6 +19,7 @@ from roadworthy.store.store import Store
 
 FORMAT = "json"
 TYPE = "notebook cell"
+NEVER = "it has not run yet"
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +70,7 @@ def why_new(store: Store, project: str, code: Code, parts: dict[str, str]) -> st
     """Why there is nothing under a key: what changed since the cell's newest record."""
     newest = cache.newest(store, project, code.step)
     if newest is None:
-        return "it has not run yet"
+        return NEVER
     return keys.differences(newest.parts, parts) or "it ran with other inputs"
 
 
