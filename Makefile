@@ -17,13 +17,20 @@ help: ## this list
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# MLflow's own clients, in an environment of their own: the server's tests run them.
+.venv-mlflow/ready: requirements/mlflow.txt
+	@echo "setting up .venv-mlflow"
+	@test -x .venv-mlflow/bin/python || $(PYTHON) -m venv .venv-mlflow
+	@.venv-mlflow/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mlflow.txt
+	@touch $@
+
 demo: .venv/ready ## the whole journey on real data: train, gate, release, replay a year, catch drift, retrain
 	@$(BIN)/python examples/flights/journey.py
 
 test: .venv/ready ## the tests, without the slow ones
 	@$(BIN)/python -m pytest -n 2 -q -m "not slow"
 
-test-all: .venv/ready ## every test
+test-all: .venv/ready .venv-mlflow/ready ## every test
 	@$(BIN)/python -m pytest -n 2 -q
 
 lint: .venv/ready ## style, types, the import contract
@@ -39,4 +46,4 @@ lock: ## compile the hashed requirements again
 	@./requirements/compile
 
 clean: ## remove what was built (not your .roadworthy stores)
-	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-mlflow dist build .pytest_cache .mypy_cache .ruff_cache
