@@ -92,7 +92,7 @@ def changed_arguments(
 
 
 def mentioned(tree: ast.AST) -> set[str]:
-    """Names in texts that libraries look up where they are called: in formulas (`y ~ np.log(x)`), after @ in queries."""
+    """Names in texts that libraries look up where they are used: in formulas (`y ~ np.log(x)`), after @ in queries."""
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) <= TEXT_CHARS_MAX:

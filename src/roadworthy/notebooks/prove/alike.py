@@ -16,6 +16,8 @@ Verdict = Literal["identical", "within tolerance", "different"]
 
 DEPTH_MAX = 60
 SHOWN = 60
+# Where libraries keep arrays that are written over at each use, so that what is in them means nothing.
+SCRATCH = "_tmp"
 
 
 class Likeness(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,9 +235,15 @@ class _Comparing:
             only = sorted(left.keys() ^ right.keys())
             raise _Unlike(where, f"attributes {', '.join(only)[:SHOWN]} are in one only")
         # A distribution of SciPy holds the generator that all of NumPy shares; where that stands is not its value.
-        shared = {"_random_state"} if type(one).__module__.startswith("scipy.stats") else set()
-        for name in left.keys() - shared if shared else left:
-            self.any(left[name], right[name], f"{where}.{name}", depth + 1)
+        aside = {"_random_state"} if type(one).__module__.startswith("scipy.stats") else set()
+        for name in left:
+            a, b = left[name], right[name]
+            if name in aside or name.startswith(SCRATCH):
+                continue
+            if name == "_cache" and isinstance(a, dict) and isinstance(b, dict):
+                # What was computed on demand is compared where both sides did so.
+                a, b = ({key: kept[key] for key in a if key in b} for kept in (a, b))
+            self.any(a, b, f"{where}.{name}", depth + 1)
 
     def _by_bytes(self, one: Any, two: Any, where: str) -> None:
         try:

@@ -127,7 +127,10 @@ class _Work:
         kind = type(one)
         if hasattr(one, "shape") and len(one.shape) == 2 and len(self._tables) < TABLES_ASKED_MAX:
             self._tables.append(one)
-        likeness = alike.compare(one, two, tolerance=self.order.tolerance)
+        try:
+            likeness = alike.compare(one, two, tolerance=self.order.tolerance)
+        except Exception as problem:
+            return Found(what=pair.what, why=f"comparing it failed: {_words(problem)}")
         answers = ""
         if hasattr(one, "predict"):
             likeness, answers = self._models(one, two, likeness)
