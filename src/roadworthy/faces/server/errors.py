@@ -52,6 +52,8 @@ class WireError(Exception):
 def answer(problem: Exception, request: Request, route: Route | None) -> Reply:
     """The answer to whatever was raised."""
     mlflow = _speaks_mlflow(request, route)
+    if isinstance(problem, RecursionError):  # nothing of ours goes that deep but what was sent
+        problem = WireError("BAD_REQUEST", "what was sent is nested too deeply", 400) if mlflow else _too_deep()
     if isinstance(problem, WireError):
         return mlflow_error(problem.code, str(problem), problem.status)
     if isinstance(problem, Fault):
@@ -101,6 +103,10 @@ def error(status: int, code: str, what: str, *, where: str = "", fix: str = "") 
 def mlflow_error(code: str, message: str, status: int) -> Reply:
     """MLflow's shape."""
     return Reply(status, msgspec.json.encode({"error_code": code, "message": message}))
+
+
+def _too_deep() -> Fault:
+    return Fault(Code.INVALID, "what was sent is nested too deeply")
 
 
 def _later(reply: Reply) -> Reply:

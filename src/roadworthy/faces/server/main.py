@@ -6,6 +6,7 @@ import sys
 
 from roadworthy.faces.server import access, login, logs, probes
 from roadworthy.faces.server.app import Application
+from roadworthy.faces.server.http import Route
 from roadworthy.faces.server.mlflow import routes as mlflow
 from roadworthy.faces.server.mlflow.webhooks.sender import Sender
 from roadworthy.faces.server.server import Server, Settings
@@ -18,10 +19,15 @@ SWITCH_S = 0.0005
 LIMITS = guard.Limits(connections=20_000, body_s=30.0, body_bytes_least=16 << 10)
 
 
+def routes() -> tuple[Route, ...]:
+    """Every route there is."""
+    return (*probes.ROUTES, *login.ROUTES, *mlflow.ROUTES)
+
+
 def application(server: Server) -> Application:
     """The whole HTTP application of a server."""
     server.beside(Sender(server).run)
-    return Application(server, (*probes.ROUTES, *login.ROUTES, *mlflow.ROUTES), access.guards(server.settings))
+    return Application(server, routes(), access.guards(server.settings))
 
 
 def serve(

@@ -131,7 +131,7 @@ def _camel(body: bytes, kind: type[T]) -> T | None:
     """The message when its names are in camel case, as protobuf's JSON may write them; None when that does not help."""
     try:
         sent = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     if not isinstance(sent, dict):
         return None
