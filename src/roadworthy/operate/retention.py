@@ -47,6 +47,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
         dry_run: whether nothing was touched.
         lines: by kind.
         freed: bytes in all.
+        shared: files of blobs that went and have another name on this disk: they give no space.
         young: blobs that nothing names, written or used too recently to go.
         kept: dead bytes in packs of blobs that are mostly alive.
         damaged: packs that hold a damaged blob, left as they are.
@@ -55,6 +56,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool
     lines: tuple[Line, ...]
     freed: int
+    shared: int
     young: int
     kept: int
     damaged: tuple[str, ...]
@@ -117,7 +119,8 @@ def _collect(
         Line(what="free space in the database", count=int(pages > 0), freed=pages),
     )
     made = Collected(
-        dry_run=dry_run, lines=lines, freed=sum(line.freed for line in lines), young=swept.young, kept=swept.kept,
+        dry_run=dry_run, lines=lines, freed=sum(line.freed for line in lines), shared=swept.shared,
+        young=swept.young, kept=swept.kept,
         damaged=swept.damaged,
     )  # fmt: skip
     if not dry_run and any(line.count for line in lines):

@@ -36,7 +36,8 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         blobs: how many contents go.
-        freed: bytes that the disk gets back; a blob that is a user's file too gives none.
+        freed: bytes that the disk gets back.
+        shared: how many files that go have another name (a user's file, a backup on this disk) and give no space.
         rewritten: how many packs are written anew without what is dead.
         kept: dead bytes that stay in packs which are mostly live.
         young: how many contents nobody names that were written or used too recently to go.
@@ -45,6 +46,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
 
     blobs: int = 0
     freed: int = 0
+    shared: int = 0
     rewritten: int = 0
     kept: int = 0
     young: int = 0
@@ -83,6 +85,7 @@ def sweep(blobs: Blobs, live: Container[bytes], *, grace_s: float = GRACE_S, dry
     return Sweep(
         blobs=loose.blobs + packed.blobs,
         freed=loose.freed + packed.freed,
+        shared=loose.shared + packed.shared,
         rewritten=packed.rewritten,
         kept=packed.kept,
         young=loose.young + packed.young,
@@ -91,7 +94,7 @@ def sweep(blobs: Blobs, live: Container[bytes], *, grace_s: float = GRACE_S, dry
 
 
 def _sweep_loose(blobs: Blobs, live: Container[bytes], limit_ns: int, *, dry_run: bool) -> Sweep:
-    gone = freed = young = 0
+    gone = freed = shared = young = 0
     for path, digest in _loose(blobs):
         if bytes.fromhex(digest) in live:
             continue
@@ -104,14 +107,16 @@ def _sweep_loose(blobs: Blobs, live: Container[bytes], limit_ns: int, *, dry_run
             continue
         if dry_run or _discard(blobs, path, digest, limit_ns):
             gone += 1
-            freed += stat.st_size if stat.st_nlink == 1 else 0
+            alone = stat.st_nlink == 1
+            freed += stat.st_size if alone else 0
+            shared += not alone
         else:
             young += 1
-    return Sweep(blobs=gone, freed=freed, young=young)
+    return Sweep(blobs=gone, freed=freed, shared=shared, young=young)
 
 
 def _sweep_packs(blobs: Blobs, live: Container[bytes], limit_ns: int, *, dry_run: bool) -> Sweep:
-    gone = freed = rewritten = kept = young = 0
+    gone = freed = shared = rewritten = kept = young = 0
     damaged: list[str] = []
     for pack in _packs(blobs, live):
         if not pack.dead:
@@ -133,9 +138,13 @@ def _sweep_packs(blobs: Blobs, live: Container[bytes], limit_ns: int, *, dry_run
                 young += pack.dead
                 continue
         gone += pack.dead
-        freed += pack.dead_bytes if pack.needed else stat.st_size
+        alone = stat.st_nlink == 1
+        freed += (pack.dead_bytes if pack.needed else stat.st_size) if alone else 0
+        shared += not alone
         rewritten += bool(pack.needed)
-    return Sweep(blobs=gone, freed=freed, rewritten=rewritten, kept=kept, young=young, damaged=tuple(damaged))
+    return Sweep(
+        blobs=gone, freed=freed, shared=shared, rewritten=rewritten, kept=kept, young=young, damaged=tuple(damaged)
+    )
 
 
 def _packs(blobs: Blobs, live: Container[bytes]) -> list[_Pack]:

@@ -43,6 +43,11 @@ def command(grace: str, *, dry_run: bool, as_json: bool) -> None:
         output.table(["what", "count", "space"], shown)
     verb = "would be" if dry_run else "are"
     click.echo(f"{output.size(made.freed)} {verb} free")
+    if made.shared:
+        output.say(
+            f"note: {made.shared:,} of the files have another name on this disk (a backup, a file of yours), "
+            "and give no space until that goes too"
+        )
     if made.young:
         output.say(f"note: {made.young:,} blobs that nothing names are younger than {grace}, and stay for now")
     if made.kept:
