@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from roadworthy.nouns.errors import Fault
@@ -40,7 +40,10 @@ def functions(of: str) -> str:
 
 @pytest.mark.slow
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=60,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(of=name, cells=st.lists(st.tuples(heading, cell), min_size=1, max_size=6))
 def test_every_value_is_the_same(tmp_path: Path, monkeypatch, of: str, cells: list[tuple[str, str]]) -> None:
@@ -50,6 +53,7 @@ def test_every_value_is_the_same(tmp_path: Path, monkeypatch, of: str, cells: li
     try:
         pairs = both(tmp_path, monkeypatch, *written)
     except Fault as fault:
-        assert "no cell makes anything" in fault.what
+        if "no cell makes anything" not in fault.what:
+            raise
         return
     assert [(what, one) for what, one, _ in pairs] == [(what, two) for what, _, two in pairs]

@@ -6,6 +6,7 @@ Notebooks and scripts are read from top to bottom; in a marimo notebook a name h
 
 import ast
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -111,10 +112,12 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 def analyse(notebook: Notebook) -> Flow:
     """The dataflow of a notebook."""
-    cells = [walk(cell.index, translate(cell.source)) for cell in notebook.code]
-    if notebook.language == "python" and len(cells) < len(notebook.cells):
-        cells += _of_other_languages(notebook)
-        cells.sort(key=lambda cell: cell.index)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of `"\\d"` and the like: the parser's, about the notebook
+        cells = [walk(cell.index, translate(cell.source)) for cell in notebook.code]
+        if notebook.language == "python" and len(cells) < len(notebook.cells):
+            cells += _of_other_languages(notebook)
+            cells.sort(key=lambda cell: cell.index)
     return join(tuple(cells), reactive=notebook.form == "marimo")
 
 

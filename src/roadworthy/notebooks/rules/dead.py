@@ -2,6 +2,7 @@
 
 import ast
 import re
+import warnings
 from collections.abc import Iterator
 
 from roadworthy.notebooks.dataflow.cell_flow import CellFlow, Function
@@ -190,7 +191,9 @@ def _is_commented_out(source: str) -> bool:
     if not any(_LOOKS_LIKE_CODE.search(line) for line in plain):
         return False
     try:
-        tree = ast.parse(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return any(not isinstance(s, ast.Expr) or isinstance(s.value, ast.Call) for s in tree.body)

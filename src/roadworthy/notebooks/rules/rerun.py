@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from roadworthy.notebooks.dataflow.cell_flow import CellFlow, Mutation
 from roadworthy.notebooks.rules.finding import Finding, Severity
-from roadworthy.notebooks.rules.subject import Subject, has_keyword
+from roadworthy.notebooks.rules.subject import Subject, argument, has_keyword, literal
 
 # Run again on what they made, these fail or change it again.
 _CHANGES_AGAIN = frozenset(
@@ -72,7 +72,7 @@ def _changes_again(change: Mutation) -> str:
     """What a second run does to an object, in words; empty when it does nothing more."""
     if change.how == "grow":
         return f"adds again (`{change.what}`) to" if change.what not in {"write", "writelines", "put"} else ""
-    if change.how == "shrink":
+    if change.how == "shrink" and change.what in {"pop", "popleft", "popitem", "remove"}:
         return f"takes away again (`{change.what}`) from"
     if change.how == "augmented" and change.what not in _STAYS_THE_SAME:
         return f"applies `{change.what}` again to"
@@ -117,9 +117,18 @@ def _call_again(call: ast.Call, name: str) -> str:
         return ""
     if method == "drop" and has_keyword(call, "errors"):
         return ""
+    if method == "set_index" and not _names_columns(call):
+        return ""  # from what the index is, as often as one likes
     if method == "join" and (not call.args or not isinstance(call.args[0], ast.Name | ast.Subscript | ast.Call)):
         return ""  # of a text, most likely
     return f"applies `{method}` to"
+
+
+def _names_columns(call: ast.Call) -> bool:
+    """Whether `set_index` takes columns by name, which are gone afterwards."""
+    given = argument(call, 0, "keys")
+    parts = given.elts if isinstance(given, ast.List) else [given]
+    return not has_keyword(call, "drop", "append") and all(literal(part) is not None for part in parts)
 
 
 def _chain_of(node: ast.expr, name: str) -> bool:
