@@ -19,15 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.frame import Peers
-from benchmarks.server.rows import Bench, Sizes
 
 TITLE = "Tracking server"
 PEERS = ("mlflow", "fasttrackml==0.6.0")
 
 
-def measure(
-    work: Path, peers: Peers, sizes: Sizes | None = None, only: frozenset[str] = frozenset()
-) -> list[dict[str, Any]]:
-    """All rows; some, on servers some of which are left out, for whoever works on the server."""
-    with Bench(work, peers, sizes or Sizes(), only) as bench:
+def measure(work: Path, peers: Peers) -> list[dict[str, Any]]:
+    from benchmarks.server.rows import Bench, Sizes
+
+    with Bench(work, peers, Sizes(), frozenset()) as bench:
         return bench.measure()

@@ -9,11 +9,12 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.frame import Peers
-from benchmarks.server import measure
-from benchmarks.server.rows import QUICK, Sizes
+from benchmarks.server.rows import QUICK, Bench, Sizes
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))  # so that the servers are stopped too
     asked = frozenset(sys.argv[1:])
     with tempfile.TemporaryDirectory(prefix="rwbench") as work:
-        measure(Path(work), Peers(), QUICK if "--quick" in asked else Sizes(), asked - {"--quick"})
+        sizes = QUICK if "--quick" in asked else Sizes()
+        with Bench(Path(work), Peers(), sizes, asked - {"--quick"}) as bench:
+            bench.measure()

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADER_BYTES_MAX = 32 << 10
 HEADERS_MAX = 100
+UNREAD_BYTES_MAX = 64 << 20  # of all answers that their clients do not read
 KEEP_ALIVE_S = 75
 DRAIN_S_MAX = 30
 
@@ -40,6 +41,27 @@ class Limits(NamedTuple):
     reader_s: float = 30.0
 
 
+class Unread:
+    """What clients have asked for and do not read; beyond a bound, who has not read for longest is let go."""
+
+    def __init__(self, bytes_max: int = UNREAD_BYTES_MAX) -> None:
+        self._bytes_max = bytes_max
+        self._held: dict[asyncio.Transport, int] = {}  # in the order in which they stopped reading
+        self._bytes = 0
+
+    def add(self, transport: asyncio.Transport) -> None:
+        size = transport.get_write_buffer_size()
+        self._held[transport] = size
+        self._bytes += size
+        while self._bytes > self._bytes_max and len(self._held) > 1:
+            longest = next(iter(self._held))
+            self.remove(longest)
+            longest.abort()
+
+    def remove(self, transport: asyncio.Transport) -> None:
+        self._bytes -= self._held.pop(transport, 0)
+
+
 class Guarded(HttpToolsProtocol):
     """One connection, which may neither send nor take for ever."""
 
@@ -50,6 +72,7 @@ class Guarded(HttpToolsProtocol):
     _header_bytes = 0
     _in_headers = True
     refused = False
+    unread = Unread()  # of the whole process
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -101,9 +124,11 @@ class Guarded(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        self.unread.add(self.transport)
         self._reader_deadline = self.loop.call_later(self.limits.reader_s, self.transport.abort)
 
     def resume_writing(self) -> None:
+        self.unread.remove(self.transport)
         if self._reader_deadline is not None:
             self._reader_deadline.cancel()
             self._reader_deadline = None
