@@ -151,12 +151,18 @@ def test_an_id_is_used_once(any_store: Store) -> None:
 
 def test_the_event_that_ends_a_run_carries_the_digest_of_its_points(any_store: Store) -> None:
     run = started(any_store)
-    metrics.log(any_store, run.id, [MetricPoint(key="auc", value=0.7)])
+    metrics.log(
+        any_store, run.id, [MetricPoint(key=key, value=0.7, step=s) for key, s in [("a", 0), ("b", 0), ("b", 1)]]
+    )
     runs.finish(any_store, run.id, "finished")
     said = events(any_store, run.id)[0].detail["metrics"]
     with any_store.append() as tx:
         assert metrics.digest(tx, run.id) == said
-        tx.execute("UPDATE metric_chunks SET data = :data", data=bytes(24))
+        tx.execute("UPDATE metrics SET value = 0.8 WHERE key = 'a'")
+        assert metrics.digest(tx, run.id) != said
+        tx.execute("UPDATE metrics SET value = 0.7 WHERE key = 'a'")
+        assert metrics.digest(tx, run.id) == said
+        tx.execute("UPDATE metric_chunks SET data = :data", data=bytes(48))
         assert metrics.digest(tx, run.id) != said
 
 

@@ -12,6 +12,7 @@ import math
 import sys
 from array import array
 from collections.abc import Sequence
+from operator import lt
 from typing import NamedTuple
 
 Point = tuple[int, int, float]  # at_ms, step, value
@@ -31,31 +32,36 @@ class Chunk(NamedTuple):
     data: bytes
 
 
-def pack(points: Sequence[Point]) -> Chunk:
-    """Points, sorted by `order` here, as a chunk."""
-    ordered = order(points)
-    moments, steps, values = zip(*ordered, strict=True)
-    columns = (array("q", steps), array("q", moments), array("d", values))
-    if sys.byteorder == "big":
-        for column in columns:
-            column.byteswap()
-    data = b"".join([column.tobytes() for column in columns])
-    count = len(ordered)
-    level = 0 if count < LEVELS[0] else 1 if count < LEVELS[1] else LAST_LEVEL
-    return Chunk(level, count, moments[0], moments[-1], data)
+def pack(points: Sequence[Point]) -> tuple[Chunk, Point]:
+    """Points in any order as a chunk, and the latest of them."""
+    moments, steps, values = zip(*points, strict=True)
+    if not all(map(lt, moments, moments[1:])):
+        points = order(points)
+        moments, steps, values = zip(*points, strict=True)
+    # The last in order is the latest, unless one of a higher step was logged before it.
+    newest = points[-1] if steps[-1] == max(steps) else max(points, key=rank)
+    return _chunk(array("q", steps), array("q", moments), array("d", values)), newest
 
 
-def unpack(data: bytes) -> list[Point]:
-    """The points of a chunk, in order."""
-    third = len(data) // 3
+def merge(parts: Sequence[bytes]) -> Chunk:
+    """Several chunks' data as one chunk."""
     steps, moments, values = array("q"), array("q"), array("d")
-    steps.frombytes(data[:third])
-    moments.frombytes(data[third : 2 * third])
-    values.frombytes(data[2 * third :])
-    if sys.byteorder == "big":
-        for column in (steps, moments, values):
-            column.byteswap()
-    return list(zip(moments, steps, values, strict=True))
+    for data in parts:
+        _read(data, steps, moments, values)
+    if not all(map(lt, moments, moments[1:])):
+        return pack(list(zip(moments, steps, values, strict=True)))[0]
+    return _chunk(steps, moments, values)
+
+
+def unpack(parts: Sequence[bytes]) -> list[Point]:
+    """The points of some chunks, in order, equal ones once."""
+    steps, moments, values = array("q"), array("q"), array("d")
+    for data in parts:
+        _read(data, steps, moments, values)
+    points = list(zip(moments, steps, values, strict=True))
+    if all(map(lt, moments, moments[1:])):
+        return points
+    return _once(order(points) if len(parts) > 1 else points)
 
 
 def order(points: Sequence[Point]) -> list[Point]:
@@ -71,11 +77,41 @@ def place(point: Point) -> tuple[int, int, float, bool]:
     return point[0], point[1], 0.0 if nan else point[2], nan
 
 
-def newest(points: Sequence[Point]) -> Point:
-    """The latest of points: of the highest step, of those of the last moment, of those the highest value."""
-    return max(points, key=rank)
+def same(a: Point, b: Point) -> bool:
+    """Whether two points are one; NaN is NaN."""
+    return a == b or (a[:2] == b[:2] and math.isnan(a[2]) and math.isnan(b[2]))
 
 
 def rank(point: Point) -> tuple[int, int, float]:
-    """What decides which of two points is the later."""
+    """What decides which of two points is the later: the step, then the moment, then the value."""
     return point[1], point[0], 0.0 if math.isnan(point[2]) else point[2]
+
+
+def _chunk(steps: "array[int]", moments: "array[int]", values: "array[float]") -> Chunk:
+    count, first_ms, last_ms = len(moments), moments[0], moments[-1]
+    if sys.byteorder == "big":
+        for column in (steps, moments, values):
+            column.byteswap()
+    level = 0 if count < LEVELS[0] else 1 if count < LEVELS[1] else LAST_LEVEL
+    return Chunk(level, count, first_ms, last_ms, steps.tobytes() + moments.tobytes() + values.tobytes())
+
+
+def _read(data: bytes, steps: "array[int]", moments: "array[int]", values: "array[float]") -> None:
+    """Add a chunk's columns to these."""
+    third = len(data) // 3
+    if sys.byteorder == "big":
+        swapped = array("q", data)
+        swapped.byteswap()
+        data = swapped.tobytes()
+    steps.frombytes(data[:third])
+    moments.frombytes(data[third : 2 * third])
+    values.frombytes(data[2 * third :])
+
+
+def _once(points: list[Point]) -> list[Point]:
+    """Ordered points without those equal to the one before."""
+    found = points[:1]
+    for point in points:
+        if not same(found[-1], point):
+            found.append(point)
+    return found

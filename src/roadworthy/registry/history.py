@@ -7,9 +7,9 @@ Chunks are packed in that order and mostly follow each other in time, so that a 
 overlap it.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 from roadworthy.nouns.run import MetricPoint
 from roadworthy.registry import chunks, run_rows
@@ -26,7 +26,9 @@ WHERE run = :run AND key = :key AND last_ms >= :since_ms ORDER BY first_ms, last
 _DATA = """
 SELECT data FROM metric_chunks WHERE run = :run AND key = :key AND level = :level AND seq = :seq
 """
-_ALL = "SELECT data FROM metric_chunks WHERE run = :run AND key = :key ORDER BY level, seq"
+_ALL = "SELECT data FROM metric_chunks WHERE run = :run AND key = :key ORDER BY first_ms, last_ms"
+# A metric of one point has no chunk.
+_ONLY = "SELECT at_ms, step, value FROM metrics WHERE run = :run AND key = :key AND points = 1"
 EARLIEST_MS = -(2**63)
 
 
@@ -41,30 +43,22 @@ def of_run(store: Store, run_id: str, key: str, *, limit: int = POINTS_MAX) -> l
 
 def whole(reader: Reader, run: int, key: str) -> list[Point]:
     """All points of one metric."""
-    parts = [chunks.unpack(bytes(data)) for (data,) in reader.rows(_ALL, run=run, key=key)]
-    return once(parts[0] if len(parts) == 1 else chunks.order([point for part in parts for point in part]))
+    parts = [bytes(data) for (data,) in reader.rows(_ALL, run=run, key=key)]
+    return chunks.unpack(parts) if parts else _only(reader, run, key)
 
 
 def page(reader: Reader, run: int, key: str, *, after: Point | None, limit: int) -> list[Point]:
     """The next points after one, at most `limit`."""
-    found: list[Point] = []
-    for part in _blocks(reader, run, key, EARLIEST_MS if after is None else after[0]):
-        points = once(part)
+    found = [point for point in _only(reader, run, key) if after is None or _later(point, after)]
+    if found:
+        return found[:limit]
+    for points in _blocks(reader, run, key, EARLIEST_MS if after is None else after[0]):
         if after is not None and points and not _later(points[0], after):
-            points = points[bisect_right(points, chunks.place(after), key=chunks.place) :]
-        if found and points and _same(found[-1], points[0]):
-            points = points[1:]
-        found += points
+            del points[: bisect_right(points, chunks.place(after), key=chunks.place)]
+        found += points[1:] if found and points and chunks.same(found[-1], points[0]) else points
         if len(found) >= limit:
             break
     return found[:limit]
-
-
-def once(points: list[Point]) -> list[Point]:
-    """Ordered points without those equal to the one before."""
-    if all(a[1] != b[1] or a[0] != b[0] for a, b in pairwise(points)):
-        return points
-    return [point for before, point in pairwise([None, *points]) if point is not None and not _same(before, point)]
 
 
 def sample(points: Sequence[Point], count: int) -> list[Point]:
@@ -91,17 +85,20 @@ def _blocks(reader: Reader, run: int, key: str, since_ms: int) -> Iterator[list[
             last_ms = max(last_ms, spans[end][1])
             end += 1
         parts = [
-            chunks.unpack(bytes(row[0]))
+            bytes(row[0])
             for _, _, level, seq, _ in spans[start:end]
             if (row := reader.row(_DATA, run=run, key=key, level=level, seq=seq)) is not None
         ]
-        yield parts[0] if len(parts) == 1 else chunks.order([point for part in parts for point in part])
+        yield chunks.unpack(parts)
         start = end
+
+
+def _only(reader: Reader, run: int, key: str) -> list[Point]:
+    return [
+        (at_ms, step, math.nan if value is None else value)
+        for at_ms, step, value in reader.rows(_ONLY, run=run, key=key)
+    ]
 
 
 def _later(point: Point, than: Point) -> bool:
     return chunks.place(point) > chunks.place(than)
-
-
-def _same(a: Point | None, b: Point) -> bool:
-    return a is not None and a[0] == b[0] and a[1] == b[1] and (a[2] == b[2] or (a[2] != a[2] and b[2] != b[2]))

@@ -78,19 +78,37 @@ def log(store: Store, run_id: str, points: Sequence[MetricPoint]) -> None:
 
 
 def append(tx: Transaction, run: Row, by_key: Mapping[str, Sequence[Point]]) -> None:
-    """Append points to a run that the caller holds (`run_rows.hold`)."""
+    """Append points to a run that the caller holds (`run_rows.hold`).
+
+    A metric's first point alone makes no chunk: the row of its latest value says all there is to say of it.
+    """
     heads = _heads(tx, run.seq, by_key)
     rows: list[dict[str, Any]] = []
     new: list[dict[str, Any]] = []
     full: list[tuple[str, int]] = []
+    seq_of_run, group_id = run.seq, run.group_id
     for key, points in by_key.items():
-        chunk = chunks.pack(points)
-        latest = points[0] if len(points) == 1 else chunks.newest(points)
         head = heads.get(key)
-        seq = loose = 0
-        if head is not None:
-            seq, loose, at_ms, step, value = head
+        if head is None:
+            if len(points) == 1:
+                at_ms, step, value = points[0]
+                rows.append(
+                    {
+                        "run": seq_of_run, "key": key, "group_id": group_id, "step": step, "at_ms": at_ms,
+                        "value": _stored(value), "points": 1, "loose": 0,
+                    }
+                )  # fmt: skip
+                continue
+            count = loose = 0
+            chunk, latest = chunks.pack(points)
+        else:
+            count, loose, at_ms, step, value = head
             before = (at_ms, step, math.nan if value is None else value)
+            if count == 1:
+                chunk, latest = chunks.pack([before, *points])
+                count = 0
+            else:
+                chunk, latest = chunks.pack(points)
             if chunks.rank(before) >= chunks.rank(latest):
                 latest = before
         if chunk.level < chunks.LAST_LEVEL:
@@ -101,22 +119,23 @@ def append(tx: Transaction, run: Row, by_key: Mapping[str, Sequence[Point]]) -> 
             if loose >= chunks.MERGED**chunks.LAST_LEVEL:
                 full.append((key, 1))
                 loose %= chunks.MERGED
+        at_ms, step, value = latest
         new.append(
             {
-                "run": run.seq, "key": key, "level": chunk.level, "seq": seq, "points": chunk.points,
+                "run": seq_of_run, "key": key, "level": chunk.level, "seq": count, "points": chunk.points,
                 "first_ms": chunk.first_ms, "last_ms": chunk.last_ms, "data": chunk.data,
             }
         )  # fmt: skip
         rows.append(
             {
-                "run": run.seq, "key": key, "group_id": run.group_id, "step": latest[1], "at_ms": latest[0],
-                "value": None if math.isnan(latest[2]) else latest[2], "points": seq + chunk.points, "loose": loose,
+                "run": seq_of_run, "key": key, "group_id": group_id, "step": step, "at_ms": at_ms,
+                "value": _stored(value), "points": count + chunk.points, "loose": loose,
             }
         )  # fmt: skip
     tx.execute_many(_INSERT_CHUNK, new)
     tx.execute_many(_PUT_HEAD, rows)
     for key, level in full:
-        _merge(tx, run.seq, key, level)
+        _merge(tx, seq_of_run, key, level)
 
 
 def latest(store: Store, run_id: str) -> dict[str, float]:
@@ -136,16 +155,19 @@ def of_runs(reader: Reader, runs: Sequence[int]) -> dict[int, Latest]:
 
 
 def digest(reader: Reader, run_id: str) -> str:
-    """BLAKE3 over all chunks of a run, by name; empty when it has none."""
+    """BLAKE3 over all points of a run, by name, as they lie in its rows and chunks; empty when it has none."""
     run = run_rows.find(reader, run_id)
-    if run is None:
+    rows = [] if run is None else reader.rows(_HEADS, run=run.seq)
+    if run is None or not rows:
         return ""
-    hasher, some = blake3(), False
-    for key, level, seq, points, data in reader.rows(_CHUNKS, run=run.seq):
-        hasher.update(f"{key}\n{level} {seq} {points}\n".encode())
-        hasher.update(bytes(data))
-        some = True
-    return hasher.hexdigest() if some else ""
+    hasher = blake3()
+    for key, points, _, at_ms, step, value in sorted(rows):
+        hasher.update(f"{key}\n{points} {at_ms} {step} {_value(value)!r}\n".encode())
+    if any(row[1] > 1 for row in rows):
+        for key, level, seq, points, data in reader.rows(_CHUNKS, run=run.seq):
+            hasher.update(f"{key}\n{level} {seq} {points}\n".encode())
+            hasher.update(bytes(data))
+    return hasher.hexdigest()
 
 
 def move(tx: Transaction, run: Row) -> None:
@@ -175,12 +197,17 @@ def _heads(tx: Transaction, run: int, keys: Mapping[str, Any]) -> dict[str, tupl
 def _merge(tx: Transaction, run: int, key: str, level: int) -> None:
     """Make one chunk of the next level of all chunks of this one."""
     rows = tx.rows(_OF_LEVEL, run=run, key=key, level=level)
-    chunk = chunks.pack([point for _, data in rows for point in chunks.unpack(bytes(data))])
+    chunk = chunks.merge([bytes(data) for _, data in rows])
     tx.execute(_DELETE_LEVEL, run=run, key=key, level=level)
     tx.execute(
         _INSERT_CHUNK, run=run, key=key, level=level + 1, seq=rows[0][0], points=chunk.points,
         first_ms=chunk.first_ms, last_ms=chunk.last_ms, data=chunk.data,
     )  # fmt: skip
+
+
+def _stored(value: float) -> float | None:
+    """NaN is stored as none: the engines differ about it."""
+    return None if math.isnan(value) else value
 
 
 def _value(stored: float | None) -> float:

@@ -98,6 +98,8 @@ def _pack(tx: Transaction, run_id: str, key: str, both: dict[str, int]) -> None:
         _INSERT_METRIC, **both, key=key, value=None if math.isnan(newest[2]) else newest[2], step=newest[1],
         at_ms=newest[0], points=len(points),
     )  # fmt: skip
+    if len(points) == 1:
+        return  # said by the row above
     for seq, part in _parts(points):
         tx.execute(
             _INSERT_CHUNK, run=both["run"], key=key, seq=seq, points=len(part), first_ms=part[0][0],

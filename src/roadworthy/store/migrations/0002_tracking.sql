@@ -84,6 +84,7 @@ CREATE TABLE metrics (
 ) WITHOUT ROWID;
 CREATE INDEX metrics_value ON metrics (group_id, key, value, run);
 -- `data` is columns of steps, moments and values, by moment, step and value; `seq` is the number of the first point.
+-- A metric of one point has none: the row of its latest value says it.
 CREATE TABLE metric_chunks (
     run BIGINT NOT NULL,
     key TEXT NOT NULL,
