@@ -158,7 +158,7 @@ class _Grouping:
         statement = effect.statement
         if self.program.has_tag(statement.cell, slicing.REPORT_TAG):
             return "report"
-        return {"define": "prepare", "display": "measure"}.get(statement.kind, statement.kind)
+        return {"define": "prepare", "display": "prepare"}.get(statement.kind, statement.kind)
 
     def _place(self, cell: int) -> tuple[int, str]:
         """What must be alike for statements to stand in one step: the heading, and the step that a tag asks for."""

@@ -102,6 +102,9 @@ class Program(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
                 joined = set().union(names_of, *(classes.get(name, set()) for name in names_of))
                 classes.update(dict.fromkeys(joined, joined))
         changed = {name for s in self.statements for name in s.changes}
+        # `b += …` changes a list, and makes a new number.
+        grown = (n.target for s in self.statements for n in ast.walk(s.node) if isinstance(n, ast.AugAssign))
+        changed |= {target.id for target in grown if isinstance(target, ast.Name)}
         return frozenset(name for name, joined in classes.items() if joined & changed)
 
     def step_tag(self, cell: int) -> str:
