@@ -20,10 +20,6 @@ class Personal(NamedTuple):
     end: int
 
 
-# One look that most texts fail, before any pattern is tried.
-_MAY_HOLD = re.compile(
-    r"@[\w-]+\.\w|\d[\d -]{7,}\d|\(\d{3}\) ?\d{3}-\d|\b[A-Z]{2}\d{2}[A-Z0-9 ]{11}|\d{3}[.-]\d{3}[.-]\d{4}"
-)
 _EMAIL = re.compile(r"(?<![\w.@/:+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,24}(?![\w@-])")
 _CARD = re.compile(
     r"(?<![\d.,-])(?:\d{4}[ -]){3}\d{1,7}(?![\d.,-])|(?<![\w.,-])(?:4\d{15}|5[1-5]\d{14}|3[47]\d{13})(?![\w.,-])"
@@ -61,10 +57,10 @@ def find(text: str) -> Iterator[Personal]:
     ['a…@analytical.uk']
     """
     text = text[:TEXT_MAX]
-    if not _MAY_HOLD.search(text):
-        return
     taken: list[tuple[int, int]] = []
-    for kind, pattern, shown in _KINDS:
+    for kind, signs, pattern, shown in _KINDS:
+        if not any(sign in text for sign in signs):  # most texts end here, at no cost
+            continue
         for found in pattern.finditer(text):
             start, end = found.span()
             if any(start < e and s < end for s, e in taken):
@@ -113,10 +109,11 @@ def _phone(text: str) -> str:
     return f"{text[:3]}…{text[-2:]}"
 
 
+_DIGITS = "0123456789"
 _KINDS = (
-    ("an e-mail address", _EMAIL, _email),
-    ("an IBAN", _IBAN, _iban),
-    ("a card number", _CARD, _card),
-    ("a social security number", _SSN, _ssn),
-    ("a phone number", _PHONE, _phone),
+    ("an e-mail address", "@", _EMAIL, _email),
+    ("an IBAN", _DIGITS, _IBAN, _iban),
+    ("a card number", "345", _CARD, _card),
+    ("a social security number", "-", _SSN, _ssn),
+    ("a phone number", "+(", _PHONE, _phone),
 )

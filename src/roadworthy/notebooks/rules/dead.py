@@ -124,7 +124,7 @@ def _is_testable(subject: Subject, function: Function) -> bool:
     """Whether a function is worth a test: it returns something, has some lines, and is used."""
     node = function.node
     assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    if function.name not in subject.names_read:
+    if function.name not in subject.names_read or (node.end_lineno or 0) - node.lineno < _STATEMENTS_MIN - 1:
         return False
     count = returns = 0
     for part in ast.walk(node):

@@ -24,6 +24,13 @@ _TOKENS = re.compile(_FORMS)
 _MAY_HOLD = re.compile(
     rf"{_FORMS}|(?i:passw(?:or)?d|passwd|\bpwd\b|secret|token|api_?key|apikey|access_?key|auth_?key|private_?key|credential)"
 )
+# What any of these has somewhere: looked for first, because finding a short text is many times faster than a pattern.
+_MARKS = (
+    "AKIA", "ASIA", "A3T", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "hooks.slack",
+    "sk_live", "rk_live", "sk-", "SG.", "eyJ", "AIza", "ya29.", "npm_", "pypi-", "dapi", "hf_", "key-", "PRIVATE KEY",
+    "://", "AccountKey=", "sq0", "AC", "discord", ":AA",
+)  # fmt: skip
+_WORDS = ("passw", "pwd", "secret", "token", "api_k", "apik", "access", "auth", "private", "credential")
 # An assignment of a written-out text to a name that says what it is.
 _ASSIGNED = re.compile(
     r"(?i)(?:^|[\s\"'({,\[.])[\w.-]*?(passw(?:or)?d|passwd|\bpwd|secret(?:_?key)?|token|api_?key|access_?key|auth_?key|"
@@ -65,7 +72,7 @@ class SecretInSource:
     def find(self, subject: Subject) -> Iterator[Finding]:
         for cell in subject.notebook.cells:
             source = cell.source
-            if not _MAY_HOLD.search(source):
+            if not _may_hold(source):
                 continue
             for number, line in enumerate(source.split("\n"), 1):
                 if len(line) <= LINE_MAX and _MAY_HOLD.search(line):
@@ -105,9 +112,17 @@ class SecretInOutput:
                 )
 
 
+def _may_hold(source: str) -> bool:
+    for mark in _MARKS:
+        if mark in source:
+            return True
+    low = source.lower()
+    return any(word in low for word in _WORDS)
+
+
 def _in_outputs(subject: Subject, index: int) -> str:
     for _, text in subject.shown(index):
-        if _TOKENS.search(text):
+        if any(mark in text for mark in _MARKS) and _TOKENS.search(text):
             for line in text.split("\n"):
                 if len(line) <= LINE_MAX and _TOKENS.search(line):
                     kind = _secret(line, code=False)
