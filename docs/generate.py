@@ -2,7 +2,8 @@
 """Write the reference pages that follow from the code: `python docs/generate.py`, or `--check` to see that they do.
 
 reference/cli.md comes from the commands themselves, reference/project-file.md from the types that validate
-`roadworthy.toml`, reference/exit-codes.md from the table that faults go through, reference/notebook-rules.md from what
+`roadworthy.toml`, reference/server-file.md from those of `[server]`, reference/api.md and openapi.json from the
+server's routes, reference/exit-codes.md from the table that faults go through, reference/notebook-rules.md from what
 the rules say of themselves.
 """
 
@@ -12,8 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from roadworthy.faces.cli.main import VERBS, rw
+from roadworthy.faces.server.api import routes
+from roadworthy.faces.server.configuration import Table
+from roadworthy.faces.server.identity.oidc import Provider
+from roadworthy.faces.server.identity.workloads import Workload
 from roadworthy.notebooks.lessons import lesson
 from roadworthy.notebooks.rules import catalogue
 from roadworthy.nouns.errors import EXIT_CODES, EXIT_INTERNAL, HTTP_INTERNAL, HTTP_STATUS, Code
@@ -44,6 +50,7 @@ TABLES = (
     ("NotebookChecks", "[notebook]"),
     ("Rule", "a rule"),
 )
+SERVER_TYPES = {"Table": Table, "Provider": Provider, "Workload": Workload}
 MEANING = {
     Code.INVALID: "the input is wrong: the project file, an argument, a request; the same will fail again",
     Code.NOT_FOUND: "what is named does not exist",
@@ -60,6 +67,9 @@ def pages() -> dict[str, str]:
         "reference/project-file.md": project_file(),
         "reference/exit-codes.md": exit_codes(),
         "reference/notebook-rules.md": notebook_rules(),
+        "reference/server-file.md": server_file(),
+        "reference/api.md": api(),
+        "reference/openapi.json": json.dumps(json.loads(routes.DOCUMENT), indent=1, ensure_ascii=False) + "\n",
     }
 
 
@@ -115,6 +125,54 @@ def schema_definitions() -> dict[str, Any]:
     """The JSON Schema's definitions."""
     found: dict[str, Any] = json.loads(file.schema())["$defs"]
     return found
+
+
+def server_file() -> str:
+    """Every key of the file of `rw server --config`."""
+    _, definitions = msgspec.json.schema_components([Table], ref_template="#/$defs/{name}")
+    lines = [
+        NOTE,
+        "# The server's file\n\n",
+        "`rw server --config server.toml` reads it; flags and variables (`ROADWORTHY_SERVER_` and the flag's name) win"
+        " over it. Keys that a flag has too mean what [the flag](cli.md#rw-server) says. Unknown keys are refused.\n",
+    ]
+    for name, heading in (("Table", "[server]"), ("Provider", "[server.oidc]"), ("Workload", "[[server.workloads]]")):
+        lines += table_of(heading, explained(definitions[name], SERVER_TYPES[name]))
+    return "".join(lines)
+
+
+def explained(definition: dict[str, Any], kind: type) -> dict[str, Any]:
+    """A definition in which each key has what the type's docstring says of it."""
+    told: dict[str, str] = {}
+    names, text = "", ""
+    for line in (kind.__doc__ or "").partition("Args:")[2].splitlines():
+        stripped = line.strip()
+        head, colon, rest = stripped.partition(": ")
+        if colon and head in kind.__struct_fields__:  # type: ignore[attr-defined]
+            names, text = head, rest
+        elif stripped:
+            text = f"{text} {stripped}"
+        if names:
+            told[names] = text
+    properties = {key: {**field, "description": told.get(key, "")} for key, field in definition["properties"].items()}
+    return {**definition, "description": "", "properties": properties}
+
+
+def api() -> str:
+    """The native API in short."""
+    lines = [
+        NOTE,
+        "# The API of the server\n\n",
+        "Under `/api`, beside MLflow's wire. The whole of it, with every type, is [openapi.json](openapi.json), which"
+        " the server gives at `/api/openapi.json`. Lists come in pages: `limit`, and `page` with the `next` of the page"
+        ' before. Failures are `{"error": {"code", "what", "where", "fix"}}`'
+        " ([codes](exit-codes.md)).\n\n",
+        "| | | needs |\n|---|---|---|\n",
+    ]
+    for one in routes.DESCRIBED:
+        needs = one.route.needs + (", in all projects" if one.route.everywhere else "")
+        lines.append(f"| `{one.route.method} {one.route.path}` | {cell(one.summary)} | {needs} |\n")
+    return "".join(lines)
 
 
 def table_of(heading: str, definition: dict[str, Any]) -> list[str]:

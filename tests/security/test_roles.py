@@ -17,7 +17,7 @@ from tests.security.world import MARK, PROXY, V2, World
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "")
 # Open to everybody: probes, the version, and the way in.
 PUBLIC = {
-    "/health", "/livez", "/readyz", "/version", "/api/about", "/login", "/login/provider", "/login/callback", "/logout",
+    "/health", "/livez", "/readyz", "/version", "/api/about", "/api/openapi.json", "/login", "/login/provider", "/login/callback", "/logout",
     "/api/3.0/mlflow/server-info", "/ajax-api/3.0/mlflow/server-info",
 }  # fmt: skip
 # Of these somebody with the right role must get an answer with the secret in it: else the tests below show nothing.

@@ -43,6 +43,7 @@ SELECT record FROM certificates
 WHERE (CAST(:model AS TEXT) = '' OR model = :model OR SUBSTR(model, 1, :length) = :any_version)
 ORDER BY issued_at DESC, id LIMIT :limit
 """
+_ONE = "SELECT record FROM certificates WHERE id = :id"
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -250,6 +251,20 @@ def find(store: Store, ref: str) -> str:
         if ids:
             return ids[0]
     raise not_found("no such certificate", where=ref[:200], fix="`rw certificate list` shows those there are")
+
+
+def indexed(store: Store, certificate_id: str) -> Certificate:
+    """A certificate from the index, not verified.
+
+    Raises:
+        Fault: not found.
+    """
+    with store.read() as reader:
+        row = reader.row(_ONE, id=certificate_id)
+    if row is None:
+        raise not_found("no such certificate", where=certificate_id[:200])
+    made: Certificate = msgspec.json.decode(row[0], type=Certificate)
+    return made
 
 
 def read(store: Store, certificate_id: str) -> Statement:

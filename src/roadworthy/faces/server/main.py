@@ -5,6 +5,7 @@ import socket
 import sys
 
 from roadworthy.faces.server import access, login, logs, probes
+from roadworthy.faces.server.api import routes as api
 from roadworthy.faces.server.app import Application
 from roadworthy.faces.server.http import Route
 from roadworthy.faces.server.mlflow import routes as mlflow
@@ -21,7 +22,7 @@ LIMITS = guard.Limits(connections=20_000, body_s=30.0, body_bytes_least=16 << 10
 
 def routes() -> tuple[Route, ...]:
     """Every route there is."""
-    return (*probes.ROUTES, *login.ROUTES, *mlflow.ROUTES)
+    return (*probes.ROUTES, *login.ROUTES, *api.ROUTES, *mlflow.ROUTES)
 
 
 def application(server: Server) -> Application:

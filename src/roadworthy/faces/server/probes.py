@@ -7,7 +7,6 @@ import asyncio
 
 from roadworthy.faces.server.http import Reply, Request, Route, text
 from roadworthy.faces.server.server import Server
-from roadworthy.nouns.version import __version__
 from roadworthy.serving.counters import TYPE
 
 # The version of MLflow whose wire is spoken; clients compare it with their own.
@@ -35,11 +34,6 @@ async def version(server: Server, request: Request) -> Reply:  # noqa: ARG001
     return text(MLFLOW_VERSION)
 
 
-async def about(server: Server, request: Request) -> Reply:  # noqa: ARG001
-    body = b'{"roadworthy":"%s","mlflow_wire":"%s"}' % (__version__.encode(), MLFLOW_VERSION.encode())
-    return Reply(200, body)
-
-
 async def metrics(server: Server, request: Request) -> Reply:  # noqa: ARG001
     return Reply(200, server.counters.text(), TYPE)
 
@@ -49,6 +43,5 @@ ROUTES = (
     Route("GET", "/livez", alive, needs="public"),
     Route("GET", "/readyz", ready, needs="public"),
     Route("GET", "/version", version, needs="public"),
-    Route("GET", "/api/about", about, needs="public"),
     Route("GET", "/metrics", metrics, needs="viewer", everywhere=True),
 )

@@ -13,7 +13,7 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -22,6 +22,7 @@ from roadworthy.faces.server.identity.attempts import Attempts, Throttled
 from roadworthy.faces.server.identity.who import Identity
 from roadworthy.store.store import Store
 
+T = TypeVar("T")
 REMEMBERED_S = 2.0
 PROVEN_S = 600.0
 REMEMBERED_MAX = 10_000
@@ -100,14 +101,7 @@ class Door:
         if user is not None and kept and proven == kept and until > time.monotonic():
             return user
         self._attempts.check(source, name)
-        if self._waiting >= WAITING_MAX:
-            raise Throttled(1.0)
-        self._waiting += 1
-        try:
-            loop = asyncio.get_running_loop()
-            right = await loop.run_in_executor(self._thread, passwords.matches, password, kept or passwords.nobodys())
-        finally:
-            self._waiting -= 1
+        right = await self._computed(passwords.matches, password, kept or passwords.nobodys())
         if not right or not kept or user is None:
             self._attempts.failed(source, name)
             return None
@@ -116,6 +110,19 @@ class Door:
             self._proven.clear()
         self._proven[key] = (kept, time.monotonic() + PROVEN_S)
         return user
+
+    async def hashed(self, password: str) -> str:
+        """What is kept of a password, computed beside the loop."""
+        return await self._computed(passwords.hashed, password)
+
+    async def _computed(self, work: Callable[..., T], *arguments: str) -> T:
+        if self._waiting >= WAITING_MAX:
+            raise Throttled(1.0)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        finally:
+            self._waiting -= 1
 
     async def _by_header(self, authorization: str, source: str) -> Identity | None:
         scheme, _, value = authorization.partition(" ")

@@ -66,8 +66,7 @@ def add(store: Store, name: str, given: Mapping[str, Role], *, password: str = "
     Raises:
         Fault: invalid for a name that is none or a password that is soon guessed, conflict when the name is taken.
     """
-    if not _NAME.fullmatch(name):
-        raise invalid("not a user's name", where=repr(name)[:80], fix="1 to 100 characters, none of : / \\ \" ' < >")
+    check_name(name)
     if password:
         passwords.check(password, name)
     kept = passwords.hashed(password) if password else ""
@@ -84,6 +83,16 @@ def add_hashed(store: Store, name: str, given: Mapping[str, Role], *, kept: str,
         for project, role in given.items():
             tx.execute(_PUT_ROLE, name=name, project=project, role=role)
     return User(name=name, roles=dict(given), password=kept, subject=subject, created_at=now)
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be a user's name.
+
+    Raises:
+        Fault: invalid.
+    """
+    if not _NAME.fullmatch(name):
+        raise invalid("not a user's name", where=repr(name)[:80], fix="1 to 100 characters, none of : / \\ \" ' < >")
 
 
 def set_password(store: Store, name: str, password: str) -> None:
