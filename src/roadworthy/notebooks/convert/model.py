@@ -73,7 +73,9 @@ class _Reading:
         self.hoisted = hoisted
         self.kept = kept
         self.seen = seen
-        self.calls = Calls(program.modules, {n: d.statement.node for n, d in hoisted.definitions.items()})
+        own = {n: d.statement.node for n, d in hoisted.definitions.items()}
+        functions = {n: node for n, node in own.items() if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+        self.calls = Calls(program.modules, functions)
 
     def models(self) -> Iterator[tuple[str, Key, Value]]:
         """Fitted estimators that answer with a number a row: two classes, or a regression."""

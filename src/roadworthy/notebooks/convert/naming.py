@@ -42,8 +42,14 @@ def of_group(group: Group, program: Program, seen: Seen | None, taken: Collectio
         name = lower(wanted)[:LENGTH_MAX].strip("_")
         if usable(name, taken):
             return name
-    base = _BY_KIND[group.kind]
+    base = _base(group)
     return next(name for n in range(2, 10_000) if usable(name := f"{base}_{n}", taken))
+
+
+def _base(group: Group) -> str:
+    """What a step is called when nothing better is known."""
+    # Models that were fitted only to be compared leave nothing but numbers.
+    return "comparison" if group.kind == "fit" and not group.gives else _BY_KIND[group.kind]
 
 
 def usable(name: str, taken: Collection[str]) -> bool:
@@ -84,7 +90,7 @@ def _wanted(group: Group, program: Program, seen: Seen | None) -> list[str]:
     if group.kind == "prepare" and not group.takes and _LOADS.search("\n".join(_texts(group))):
         found.append("loaded" if len(values) == 1 else "data")
     found += _class_of(values[0], seen) if len(values) == 1 and group.kind == "fit" else []
-    return [*found, _BY_KIND[group.kind]]
+    return [*found, _base(group)]
 
 
 def _texts(group: Group) -> list[str]:

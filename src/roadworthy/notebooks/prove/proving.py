@@ -6,6 +6,7 @@ model is by the gate's measures. Called by `conversion.py`.
 
 import datetime as dt
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -129,6 +130,11 @@ def _pairs(plan: Plan, seen: Seen, values: Path, run: Run) -> tuple[list[Pair], 
                 )
                 continue
             pairs.append(Pair(what=what, file=str(values / found.file), value=made.output, key=output.key))
+    results = {(s.cell, s.place) for s in plan.program.statements if s.results}
+    for key, value in seen.values.items():
+        cell, place = (int(part) for part in re.split("[:#]", key)[:2])
+        if value.storable == "no" and (cell, place) in results:
+            missing.append(NotCompared(f"`{key.rpartition(':')[2]}`, {plan.program.name(cell)}", value.why))
     return pairs, missing
 
 

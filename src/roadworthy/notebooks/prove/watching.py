@@ -212,6 +212,12 @@ class _Watcher(ast.NodeTransformer):
         if name:
             self.files[name] = file
         tried = self._try(value) if self.watch.trial else Value(key=key, type="")
+        if tried.storable == "pickle":
+            try:
+                pickle.loads(content)  # noqa: S301 - our own, made two lines above
+            except Exception as problem:
+                tried = msgspec.structs.replace(tried, storable="no", why=f"it cannot be read back: {_words(problem)}")
+                file = ""
         self.values[key] = _describe(key, value, msgspec.structs.replace(tried, key=key, file=file, digest=digest))
 
     def _is_as_before(self, name: str, value: Any) -> bool:
