@@ -5,9 +5,12 @@ Called by `rw notebook sync`. The script is jupytext's percent format; outputs s
 both changed nothing is written, unless one is named to be taken; nothing is ever replaced without a copy.
 """
 
+import contextlib
 import difflib
 import os
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -130,14 +133,16 @@ class _Sides:
         return side, f"they were never paired here, and the {side} is newer"
 
     def text_of_script(self) -> bytes:
-        import jupytext
+        with _quickly():
+            import jupytext
 
         text: str = jupytext.writes(self._a, fmt=dict(_FORMAT))
         return text.encode()
 
     def text_of_notebook(self) -> bytes:
-        import nbformat
-        from jupytext.combine import combine_inputs_with_outputs
+        with _quickly():
+            import nbformat
+            from jupytext.combine import combine_inputs_with_outputs
 
         made: Any = self._b
         if self._a is not None:
@@ -159,7 +164,8 @@ class _Sides:
 
 
 def _read_notebook(path: Path) -> Any:
-    import nbformat
+    with _quickly():
+        import nbformat
 
     try:
         return nbformat.reads(path.read_text("utf-8-sig"), as_version=4)
@@ -168,7 +174,8 @@ def _read_notebook(path: Path) -> Any:
 
 
 def _read_script(path: Path) -> Any:
-    import jupytext
+    with _quickly():
+        import jupytext
 
     try:
         text = path.read_text("utf-8-sig")
@@ -181,6 +188,21 @@ def _read_script(path: Path) -> Any:
         return jupytext.reads(text, fmt=dict(_FORMAT))
     except (UnicodeDecodeError, ValueError, SyntaxError) as problem:
         raise invalid(f"it cannot be read as a percent script: {problem}", where=str(path)) from None
+
+
+@contextlib.contextmanager
+def _quickly() -> Iterator[None]:
+    """Let jupytext and nbformat come without what they would load beside, and we do not use.
+
+    Where Jupyter's server is installed that is the server itself, and a grammar that takes seconds to be made.
+    """
+    apart = [name for name in ("jupyter_server", "rfc3987_syntax") if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(apart))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in apart:
+            del sys.modules[name]
 
 
 def _said(cells: list[tuple[str, str]]) -> bytes:
