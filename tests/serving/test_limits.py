@@ -66,8 +66,7 @@ def test_it_answers() -> None:
 
 
 def test_slow_senders_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "HEADERS_S_MAX", 0.3)
-    monkeypatch.setattr(guard, "BODY_S_MAX", 0.3)
+    monkeypatch.setattr(guard.Guarded, "limits", guard.Limits(headers_s=0.3, body_s=0.3))
 
     async def client(port: int) -> None:
         answers = await asyncio.gather(
@@ -82,6 +81,18 @@ def test_slow_senders_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
         assert told.pop(2) in {b"HTTP/1.1 408", b""}  # it may have been sending still
         assert told == [b"HTTP/1.1 408"] * 4 + [b"HTTP/1.1 200"]
         assert b"HTTP/1.1 408" in answers[-1]
+
+    trial(client)
+
+
+def test_a_body_of_any_size_has_time_while_it_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard.Guarded, "limits", guard.Limits(body_s=0.3, body_bytes_least=10))
+    head = HEAD + b"connection: close\r\ncontent-length: 100\r\n\r\n"
+
+    async def client(port: int) -> None:
+        steady = await say(port, head, *[b"x" * 10] * 9, b"x" * 10, pause_s=0.15)
+        assert steady.startswith(b"HTTP/1.1 200")
+        assert (await say(port, head, *[b"x"] * 12, pause_s=0.15)).startswith(b"HTTP/1.1 408")
 
     trial(client)
 
@@ -143,7 +154,7 @@ def test_all_bodies_together_have_a_size(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_connections_have_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "CONNECTIONS_MAX", 3)
+    monkeypatch.setattr(guard.Guarded, "limits", guard.Limits(connections=3))
 
     async def client(port: int) -> None:
         held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
@@ -155,7 +166,7 @@ def test_connections_have_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "READER_S_MAX", 0.3)
+    monkeypatch.setattr(guard.Guarded, "limits", guard.Limits(reader_s=0.3))
 
     def all_that_came(raw: socket.socket) -> int:
         received = 0
