@@ -49,7 +49,11 @@ class Running:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         variables = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-        variables |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "PYTHONPATH": str(ROOT)}
+        variables |= {
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "true",
+            "PYTHONPATH": os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT)]),
+        }
         begin = time.perf_counter()
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(

@@ -22,6 +22,7 @@ import msgspec
 from roadworthy.nouns.errors import Fault, unavailable
 from roadworthy.nouns.event import Event
 from roadworthy.store import log
+from roadworthy.store.gathering import Gathering
 from roadworthy.store.sql import Reader, Transaction, as_fault
 from roadworthy.store.store import Change, Store
 
@@ -97,6 +98,9 @@ class GroupCommit:
         self._waiting: list[_Piece] = []
         self._under_way = False
         self._scheduled = False
+        self._gathering = Gathering()
+        self._timer: asyncio.TimerHandle | None = None
+        self._took_s = 0.0
         self._away_until = 0.0
         self._last: list[asyncio.Future[Any]] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
@@ -121,13 +125,14 @@ class GroupCommit:
         """
         if len(self._waiting) >= WAITING_MAX:
             raise unavailable("too many writes wait for the disk", fix="try again in a second")
-        loop = asyncio.get_running_loop()
-        piece = _Piece(work, actor, source, loop.create_future())
+        piece = _Piece(work, actor, source, asyncio.get_running_loop().create_future())
         self._waiting.append(piece)
-        if not self._scheduled and not self._under_way:
-            self._scheduled = True
-            # After every request that has arrived by now: they share the sync.
-            loop.call_soon(self._start)
+        if self._timer is not None and self._gathering.enough(len(self._waiting)):
+            self._timer.cancel()
+            self._timer = None
+            asyncio.get_running_loop().call_soon(self._start)
+        elif not self._scheduled and not self._under_way:
+            self._schedule()
         return piece.done
 
     async def drain(self) -> None:
@@ -136,8 +141,18 @@ class GroupCommit:
             await asyncio.wait([*(piece.done for piece in self._waiting), *self._last], timeout=1.0)
         self._thread.shutdown()
 
+    def _schedule(self) -> None:
+        """Begin after every request that has arrived by now, or is about to: they share the sync."""
+        self._scheduled = True
+        loop = asyncio.get_running_loop()
+        if wait_s := self._gathering.wait_s(len(self._waiting)):
+            self._timer = loop.call_later(wait_s, self._start)
+        else:
+            loop.call_soon(self._start)
+
     def _start(self) -> None:
         self._scheduled = False
+        self._timer = None
         if self._under_way or not self._waiting:
             return
         group, self._waiting = self._waiting[:WORK_MAX], self._waiting[WORK_MAX:]
@@ -162,6 +177,7 @@ class GroupCommit:
     def _settle(self, group: list[_Piece], outcome: list[tuple[bool, Any]]) -> None:
         self.commits += 1
         self.pieces += len(group)
+        self._gathering.committed(len(group), self._took_s)
         for piece, (well, value) in zip(group, outcome, strict=True):
             if piece.done.done():
                 continue  # whoever asked is gone
@@ -170,13 +186,12 @@ class GroupCommit:
             else:
                 piece.done.set_exception(value)
         if self._waiting and not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._start)
+            self._schedule()
 
     def _carry_out(self, group: list[_Piece], lock_wait_ms: int | None) -> list[tuple[bool, Any]] | None:
         """Do a group's work and commit it; None when another process held the lock for longer than was to be waited."""
         done: list[tuple[bool, Any]] = []
-        began = False
+        began, start = False, time.monotonic()
         try:
             with self._store.sql.write(lock_wait_ms=lock_wait_ms) as tx:
                 began = True
@@ -187,6 +202,7 @@ class GroupCommit:
             if lock_wait_ms is not None and not began and isinstance(problem, Fault):
                 return None
             return [(False, problem)] * len(group)
+        self._took_s = time.monotonic() - start
         return done
 
     def _one(self, tx: Transaction, piece: _Piece, events: list[Event]) -> tuple[bool, Any]:
