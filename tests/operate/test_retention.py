@@ -223,6 +223,30 @@ def test_a_second_collection_is_refused_and_a_plan_is_not(store: Store) -> None:
         assert gc(store, dry_run=True).dry_run
 
 
+def test_old_snapshots_that_no_run_names_go_and_share_what_stays(any_store: Store, tmp_path: Path) -> None:
+    taken = []
+    for number in range(4):
+        root = tmp_path / f"d{number}"
+        root.mkdir()
+        for i in range(3):
+            (root / f"{i}").write_bytes(f"{i or number}".encode() * 100)
+        taken.append(snapshots.take(any_store, "d", root))
+        any_store.clock.sleep(2 * DAY_S)
+    run = runs.start(any_store, Run(id="", project="p", snapshots={"d": taken[1].id}))
+    runs.finish(any_store, run.id, "finished")
+    age(any_store)
+    assert counts(gc(any_store)) == {}
+    rules = Retention(snapshots="3d")
+    planned = gc(any_store, rules, dry_run=True)
+    # The first: its manifest, and the one file that is its own. The second is a run's, the third young, the last newest.
+    assert counts(planned) == {"snapshots": 1, "blobs": 2}
+    assert gc(any_store, rules).lines == planned.lines
+    assert {each.id for each in snapshots.listing(any_store)} == {each.id for each in taken[1:]}
+    assert all(snapshots.verify(any_store, each) == [] for each in taken[1:])
+    with any_store.read() as reader:
+        assert log.search(reader, kind="snapshots.expired", limit=1)[0].detail == {"snapshots": [taken[0].id]}
+
+
 def test_environments_and_copies_that_nobody_used_go(store: Store) -> None:
     for name in ("old", "used"):
         (store.home / "environments" / name / "bin").mkdir(parents=True)

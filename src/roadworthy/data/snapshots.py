@@ -5,7 +5,7 @@ data/sources.py, pipelines/, gates/ and `rw data`. This room alone writes the ta
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ BY_ID = """
 SELECT record FROM snapshots WHERE id >= :low AND id < :high AND (project = :project OR :any_project = 1)
 ORDER BY created_at DESC LIMIT 100
 """
-EVERY = "SELECT record FROM snapshots"
+EVERY = "SELECT project, name, id, record FROM snapshots"
 LISTING = """
 SELECT record FROM snapshots
 WHERE (project = :project OR :any_project = 1) AND (name = :name OR :any_name = 1)
@@ -170,8 +170,11 @@ def files(store: Store, snapshot: Snapshot) -> list[File]:
     return listed
 
 
-def kept(store: Store) -> tuple[set[bytes], set[bytes]]:
+def kept(store: Store, but: Collection[tuple[str, str, str]] = ()) -> tuple[set[bytes], set[bytes]]:
     """The digests (32 bytes each) of all snapshots' manifests, and of the files in them: whoever sweeps spares them.
+
+    Args:
+        but: snapshots that go, each as project, name and id.
 
     Raises:
         Fault: conflict when a manifest is gone or damaged: what belongs to it is then known to nobody.
@@ -179,7 +182,7 @@ def kept(store: Store) -> tuple[set[bytes], set[bytes]]:
     manifests: set[bytes] = set()
     content: set[bytes] = set()
     with store.read() as reader:
-        records = [str(row[0]) for row in reader.rows(EVERY)]
+        records = [str(record) for *row, record in reader.rows(EVERY) if tuple(row) not in but]
     for snapshot in map(_decode, records):
         manifest = bytes.fromhex(snapshot.manifest)
         if manifest in manifests:

@@ -314,6 +314,10 @@ class Retention(_Table, frozen=True):
         Duration | None,
         about("older runs are removed, but for the newest and those that made a model; none are when absent"),
     ] = None
+    snapshots: Annotated[
+        Duration | None,
+        about("older snapshots that no run names are removed, but for the newest of a data set; none when absent"),
+    ] = None
     deleted: Annotated[Duration, about("how long runs that were deleted can still be restored")] = "7d"
     environments: Annotated[
         Duration, about("how long an environment that `rw reproduce` rebuilt is kept without being used")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from roadworthy.data import expiry as data_expiry
 from roadworthy.data import snapshots
 from roadworthy.nouns.event import Event
 from roadworthy.nouns.project import Retention, seconds
@@ -28,7 +29,7 @@ LEASE = "gc"
 LEASE_S = 6 * 3600.0
 # What is laid out for reading is used for as long as a step runs.
 LAID_OUT_S = 7 * 86_400.0
-_OWN = frozenset({"runs", "artifacts", "step_runs", "step_outputs"})
+_OWN = frozenset({"runs", "artifacts", "step_runs", "step_outputs", "snapshots"})
 _clock = SystemClock()
 
 
@@ -65,6 +66,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
 class _Plan(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[str, ...]
     outputs: tuple[str, ...]
+    snapshots: tuple[data_expiry.Row, ...]
     live: set[bytes]
 
 
@@ -98,10 +100,12 @@ def _collect(
 ) -> Collected:
     tell("reading what the records name")
     plan = _plan(store, rules)
-    if not dry_run and (plan.runs or plan.outputs):
-        tell(f"removing {len(plan.runs):,} runs and {len(plan.outputs):,} outputs of steps")
+    if not dry_run and (plan.runs or plan.outputs or plan.snapshots):
+        counts = f"{len(plan.runs):,} runs, {len(plan.outputs):,} outputs, {len(plan.snapshots):,} snapshots"
+        tell(f"removing {counts}")
         expiry.remove(store, plan.runs)
         cache_expiry.remove(store, plan.outputs)
+        data_expiry.remove(store, plan.snapshots)
         plan = msgspec.structs.replace(plan, live=_plan(store, rules, removed=True).live)
     tell("sweeping blobs")
     swept = sweeping.sweep(store.blobs, plan.live, grace_s=grace_s, dry_run=dry_run)
@@ -113,6 +117,7 @@ def _collect(
     lines = (
         Line(what="runs", count=len(plan.runs)),
         Line(what="outputs of steps", count=len(plan.outputs)),
+        Line(what="snapshots", count=len(plan.snapshots)),
         Line(what="blobs", count=swept.blobs, freed=swept.freed),
         *folders,
         Line(what="files of labels, merged", count=labels),
@@ -142,16 +147,19 @@ def _plan(store: Store, rules: Retention, *, removed: bool = False) -> _Plan:
         runs_s=seconds(rules.runs) if rules.runs is not None and not removed else None,
         deleted_s=None if removed else seconds(rules.deleted),
     )
-    manifests, content = snapshots.kept(store)
     with store.read() as reader:
         judged = expiry.judge(reader, ages, now=store.clock.now())
         steps = expiry.steps(reader, judged)
         cached = cache_expiry.judge(reader, runs=judged.stay, keys=steps.keys, known=judged.known)
-        live = references.named(reader, but=_OWN) | manifests
+        live = references.named(reader, but=_OWN)
         live |= expiry.rows(reader, frozenset(judged.gone)) | steps.digests | cached.digests
-    live |= cached.of_gone if removed else set()
+        live |= cached.of_gone if removed else set()
+        age_s = None if removed or rules.snapshots is None else seconds(rules.snapshots)
+        old = data_expiry.judge(reader, age_s, named=live)
+    manifests, content = snapshots.kept(store, {row[:3] for row in old})
+    live |= manifests
     live |= references.within(store.blobs, live - manifests, data=content | manifests)
-    return _Plan(runs=judged.gone, outputs=cached.gone, live=live | content)
+    return _Plan(runs=judged.gone, outputs=cached.gone, snapshots=old, live=live | content)
 
 
 def _folders(home: Path, rules: Retention, *, dry_run: bool) -> list[Line]:
