@@ -90,7 +90,8 @@ class _Grouping:
             if len(homes) != 1 or homes == {self.of[effect.statement.key]}:
                 continue
             changed = any(e.changes & effect.binds for e in users)
-            if (changed and self.kinds[next(iter(homes))] != "prepare") or self._is_small(effect):
+            near = all(self._place(e.statement.cell) == self._place(effect.statement.cell) for e in users)
+            if (changed and self.kinds[next(iter(homes))] != "prepare") or (near and self._is_small(effect)):
                 self.of[effect.statement.key] = homes.pop()
 
     def settle(self) -> None:
