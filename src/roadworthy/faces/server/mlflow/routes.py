@@ -18,6 +18,8 @@ from roadworthy.faces.server.mlflow import (
 )
 from roadworthy.faces.server.mlflow.logged_models import handlers as logged_models
 from roadworthy.faces.server.mlflow.logged_models import store as logged_models_store
+from roadworthy.faces.server.mlflow.traces import assessing, ingest
+from roadworthy.faces.server.mlflow.traces import handlers as traces
 from roadworthy.faces.server.mlflow.webhooks import handlers as webhooks
 
 artifact_places.PROJECTS["models"] = logged_models_store.project_of
@@ -37,4 +39,7 @@ ROUTES: tuple[Route, ...] = (
     *model_versions.ROUTES,
     *logged_models.ROUTES,
     *webhooks.ROUTES,
+    *traces.ROUTES,
+    *assessing.ROUTES,
+    *ingest.ROUTES,
 )
