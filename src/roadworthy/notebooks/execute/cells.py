@@ -138,7 +138,7 @@ def in_kernel(
 
 def run_cell(kernel: Kernel, cell: Cell, clock: "TimeLeft") -> CellDone:
     """Run one cell within what time is left."""
-    ran = kernel.execute(cell.source, limit_s=clock.for_cell())
+    ran = kernel.execute(cell.source, limit_s=clock.for_cell(), cell=cell.id)
     if ran.end == "error" and ran.error is not None:
         if ran.error.name == NO_INPUT:
             ran = msgspec.structs.replace(ran, error=CellError(name="InputAsked", value=ASKED))

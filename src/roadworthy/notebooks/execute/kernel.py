@@ -127,6 +127,7 @@ class Kernel:
         *,
         limit_s: float | None = None,
         silent: bool = False,
+        cell: str = "",
         show: Callable[[dict[str, Any]], None] | None = None,
     ) -> Ran:
         """Execute code; it never raises for what the code does.
@@ -134,6 +135,7 @@ class Kernel:
         Args:
             limit_s: after this time the code is interrupted, and killed if it goes on.
             silent: without a place in the kernel's history, and without its count.
+            cell: the id of the cell, as Jupyter's front ends send it.
             show: told of each output as it comes.
         """
         if not self._connected:
@@ -143,7 +145,7 @@ class Kernel:
         cpu_before, begun = kernel_process.cpu_s(self.pid), time.perf_counter()
         content = {"code": code, "silent": silent, "store_history": not silent, "user_expressions": {}}
         content |= {"allow_stdin": False, "stop_on_error": False}
-        asked = self._send(self._shell, "execute_request", content)
+        asked = self._send(self._shell, "execute_request", content, {"cellId": cell} if cell else {})
         reply, end = self._wait(asked, outputs, limit_s)
         used = kernel_process.cpu_s(self.pid) - cpu_before
         error = outputs.error() or _error_of(reply)
@@ -215,9 +217,9 @@ class Kernel:
         socket.connect(f"ipc://{self._folder / 's'}-{number}")
         return socket
 
-    def _send(self, socket: Any, kind: str, content: dict[str, Any]) -> str:
+    def _send(self, socket: Any, kind: str, content: dict[str, Any], metadata: dict[str, Any] | None = None) -> str:
         """Send a message; its id."""
-        message = self._session.send(socket, kind, content)
+        message = self._session.send(socket, kind, content, metadata=metadata)
         assert message is not None
         return str(message["header"]["msg_id"])
 
