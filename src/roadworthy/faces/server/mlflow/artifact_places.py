@@ -63,6 +63,8 @@ def locate(reader: Reader, whole: str) -> Place:
     """The place of a whole path, in its normal form; an empty one is the root of all."""
     parts = whole.split("/") if whole else []
     at = parts.index(ANCHOR, 1) if ANCHOR in parts[1:] else 0
+    if at and parts[at + 1 :]:
+        safe("/".join(parts[at + 1 :]))  # clients write it below a folder of theirs
     if at and RUN_ID.fullmatch(parts[at - 1]):
         owner = artifacts.owner(reader, parts[at - 1])
         if owner is not None:
