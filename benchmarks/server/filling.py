@@ -1,12 +1,13 @@
-"""The same stored runs in every server: ours gets them over the wire, the peers in bulk in their own tables.
+"""The same stored runs in every server: ours gets the first of them over the wire, all others come in bulk.
 
-Filling 200,000 runs over their wire would take the peers an hour; what they answer about them is checked over the
-wire. All numbers follow from a run's number by integer arithmetic, in SQL and in Python alike, without ties.
+Filling 200,000 runs over their wire would take the peers an hour; what all answer about them is checked over the wire.
+All numbers follow from a run's number by integer arithmetic, in SQL and in Python alike, without ties.
 """
 
 import itertools
 import json
 import sqlite3
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ AT = 1_700_000_000_000
 PRIME = 1_000_003
 METRICS = PARAMS = 5
 TAGS = 3
-CLIENTS = 8
+CLIENTS = 64
 CURVE = "curve"
 
 # A counter from :low to :high (exclusive), for runs, metrics of a run, and points of a curve.
@@ -37,6 +38,22 @@ MLFLOW = (
     f" SELECT 'metric' || k, ((i * 7919 + k * 104729) % {PRIME}) / {PRIME}.0, {AT}, printf('%032x', i), 0, 0 FROM n, k",
     COUNTED + MANY + "INSERT INTO latest_metrics (key, value, timestamp, run_uuid, step, is_nan)"
     f" SELECT 'metric' || k, ((i * 7919 + k * 104729) % {PRIME}) / {PRIME}.0, {AT}, printf('%032x', i), 0, 0 FROM n, k",
+)
+OURS = (
+    COUNTED + " INSERT INTO runs (seq, id, group_id, project, run_group, name, actor, status, stage, start_ms, end_ms,"
+    " location, record) SELECT i, printf('%032x', i), 0, '', '', printf('run-%06d', i), 'bench', 'finished', 'active',"
+    f" {AT} + i, {AT} + i + 1, '', '{{}}' FROM n",
+    COUNTED + MANY + "INSERT INTO run_params (run, key, value, group_id)"
+    " SELECT i, 'param' || k, 'p' || ((i / (k + 1)) % 10), 0 FROM n, k",
+    COUNTED + MANY + "INSERT INTO run_tags (run, key, value, group_id)"
+    " SELECT i, 'tag' || k, 't' || ((i / (k + 1)) % 7), 0 FROM n, k WHERE k < 3",
+    COUNTED + " INSERT INTO run_tags (run, key, value, group_id)"
+    " SELECT i, 'mlflow.runName', printf('run-%06d', i), 0 FROM n",
+    COUNTED + MANY + "INSERT INTO metrics (run, key, group_id, value, step, at_ms, points, loose)"
+    f" SELECT i, 'metric' || k, 0, ((i * 7919 + k * 104729) % {PRIME}) / {PRIME}.0, 0, {AT}, 1, 1 FROM n, k",
+    COUNTED + MANY + "INSERT INTO metric_chunks (run, key, level, seq, points, first_ms, last_ms, data)"
+    f" SELECT i, 'metric' || k, 0, 0, 1, {AT}, {AT}, packed(((i * 7919 + k * 104729) % {PRIME}) / {PRIME}.0) FROM n, k",
+    "UPDATE counters SET value = max(value, :high) WHERE name = 'runs'",
 )
 MLFLOW_CURVE = (
     COUNTED + " INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan)"
@@ -100,9 +117,10 @@ def _runs(numbers: Iterator[int]) -> Stream:
 
 
 def in_bulk(server: Running, low: int, high: int) -> None:
-    """The same rows in a peer's own tables, while it is stopped."""
-    scripts = MLFLOW if server.name.startswith("mlflow") else FASTTRACKML
+    """The same rows in a server's own tables, while it is stopped."""
+    scripts = {"ours": OURS, "mlflow": MLFLOW}.get(server.name, FASTTRACKML)
     with _open(server) as connection:
+        connection.create_function("packed", 1, lambda value: struct.pack("<qqd", 0, AT, value))
         if scripts is FASTTRACKML:
             connection.execute(FASTTRACKML_CONTEXT)
         for script in scripts:
@@ -147,7 +165,7 @@ def curve(count: int) -> Iterator[tuple[int, float]]:
 
 
 def _open(server: Running) -> sqlite3.Connection:
-    file = "mlflow.db" if server.name.startswith("mlflow") else "fasttrackml.db"
+    file = {"ours": ".roadworthy/store.db", "mlflow": "mlflow.db"}.get(server.name, "fasttrackml.db")
     path = Path(server.folder / file)
     assert path.exists(), path
     connection = sqlite3.connect(path)
