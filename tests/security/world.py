@@ -19,6 +19,7 @@ from tests.faces.server.conversation import Answer, Conversation
 
 MARK = "s3cr3t"
 V2 = "/api/2.0/mlflow"
+V3 = "/api/3.0/mlflow"
 PROXY = "/api/2.0/mlflow-artifacts/artifacts"
 # What changes without anybody having changed anything.
 PASSING = {"events", "log_head", "tokens", "sessions", "schema_version"}
@@ -31,6 +32,8 @@ class Secret(NamedTuple):
     run: str
     model: str
     logged: str
+    trace: str
+    assessment: str
 
 
 class World:
@@ -74,8 +77,8 @@ class World:
         self.talk.__exit__(None, None, None)
 
     def _fill(self) -> Secret:
-        def post(path: str, body: Mapping[str, Any]) -> Any:
-            said = self.ask("admin", "POST", V2 + path, json=body)
+        def post(path: str, body: Mapping[str, Any], under: str = V2) -> Any:
+            said = self.ask("admin", "POST", under + path, json=body)
             assert said.status == 200, (path, said.body)
             return said.json
 
@@ -97,12 +100,24 @@ class World:
         post("/registered-models/create", {"name": name, "tags": [tag], "description": f"{MARK}-description"})
         post("/model-versions/create", {"name": name, "source": f"mlflow-artifacts:/{root}", "run_id": run})
         post("/registered-models/alias", {"name": name, "alias": f"{MARK}-alias", "version": "1"})
-        return Secret(experiment, run, name, logged)
+        trace = f"tr-{MARK}"
+        where = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
+        info = {"trace_id": trace, "trace_location": where, "request_time": "2026-01-01T00:00:00Z", "state": "OK",
+                "request_preview": f"{MARK}-request", "tags": {f"{MARK}-key": f"{MARK}-value"}}  # fmt: skip
+        post("/traces", {"trace": {"trace_info": info}}, V3)
+        said = {"assessment_name": f"{MARK}-assessment", "source": {"source_type": "HUMAN", "source_id": MARK},
+                "feedback": {"value": MARK}, "create_time": "2026-01-01T00:00:00Z",
+                "last_update_time": "2026-01-01T00:00:00Z"}  # fmt: skip
+        made = post(f"/traces/{trace}/assessments", {"assessment": {**said, "trace_id": trace}}, V3)
+        return Secret(experiment, run, name, logged, trace, made["assessment"]["assessment_id"])
 
     def url(self, route: Route) -> str:
         """A route's path about the secret."""
         files = f"{self.secret.experiment}/{self.secret.run}/artifacts/{MARK}.txt"
-        known = {"path": files, "model_id": self.secret.logged, "tag_key": f"{MARK}-key", "run_id": self.secret.run}
+        secret = self.secret
+        known = {"path": files, "model_id": secret.logged, "tag_key": f"{MARK}-key", "run_id": secret.run,
+                 "run": secret.run, "name": secret.model, "version": "1", "trace_id": secret.trace,
+                 "assessment_id": secret.assessment}  # fmt: skip
         path = route.path
         while "{" in path:
             before, _, rest = path.partition("{")
@@ -131,12 +146,22 @@ class World:
             ),
             "datasets": [{"dataset": {"name": "stolen", "digest": "1", "source_type": "x", "source": "y"}}],
             "filter": "", "order_by": [], "view_type": "ALL", "run_view_type": "ALL",
-            "trace_id": f"tr-{MARK}", "request_id": f"tr-{MARK}", "dataset_id": f"d-{MARK}", "workspace": "default",
+            "trace_id": secret.trace, "trace_ids": [secret.trace], "request_id": secret.trace, "request_ids": [secret.trace],
+            "assessment_id": secret.assessment, "feedback": {"value": "stolen"},
+            "locations": [
+                {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": secret.experiment}}
+            ],
+            "max_timestamp_millis": 4_000_000_000_000, "include_spans": True,
+            "assessment": {"assessment_name": "stolen", "trace_id": secret.trace, "feedback": {"value": 1},
+                           "source": {"source_type": "HUMAN", "source_id": "x"}},
+ "dataset_id": f"d-{MARK}", "workspace": "default",
         }  # fmt: skip
         yield whole
         yield {**whole, "status": "LOGGED_MODEL_READY", "models": [{"model_id": secret.logged, "step": 1}]}
-        yield {**whole, "name": "stolen", "path": "", "datasets": []}
+        yield {**whole, "name": "stolen", "path": "", "datasets": [], "status": "", "max_timestamp_millis": 0}
         yield {**whole, "name": f"{MARK}-stolen", "model_id": "", "tags": []}
+        del whole["max_timestamp_millis"]
+        yield whole
 
     def tries(self, route: Route) -> Iterator[tuple[str, dict[str, Any]]]:
         """Requests of a route about the secret: URLs, and what is sent with them."""
@@ -158,4 +183,4 @@ def cheap(monkeypatch: Any) -> None:
     monkeypatch.setattr(passwords, "N", 1 << 10)
 
 
-__all__ = ["MARK", "PROXY", "V2", "Secret", "Store", "World", "cheap"]
+__all__ = ["MARK", "PROXY", "V2", "V3", "Secret", "Store", "World", "cheap"]
