@@ -119,24 +119,6 @@ CREATE TABLE scorers (
     PRIMARY KEY (group_id, name, version)
 ) WITHOUT ROWID;
 CREATE INDEX scorers_id ON scorers (id);
-CREATE TABLE scorer_configs (
-    scorer TEXT PRIMARY KEY,
-    record TEXT NOT NULL
-) WITHOUT ROWID;
-
--- faces/server/mlflow/notes.py: issues, label schemas, review queues and their items, each a JSON record.
-CREATE TABLE notes (
-    kind TEXT NOT NULL,
-    id TEXT NOT NULL,
-    owner TEXT NOT NULL,
-    project TEXT NOT NULL,
-    name TEXT NOT NULL,
-    created_ms BIGINT NOT NULL,
-    updated_ms BIGINT NOT NULL,
-    record TEXT NOT NULL,
-    PRIMARY KEY (kind, id)
-) WITHOUT ROWID;
-CREATE INDEX notes_owner ON notes (kind, owner, created_ms);
 
 INSERT INTO counters (name, value) VALUES ('traces', 0);
 INSERT INTO counters (name, value) VALUES ('evaluation_records', 0);

@@ -363,3 +363,159 @@ LOGGED_TALK = [
 ]
 
 ALL["logged models"] = LOGGED_TALK
+
+TRACES = f"{V3}/traces"
+ONE, TWO, THREE = (f"tr-{digit * 32}" for digit in "123")
+HERE = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "{experiment}"}}
+ASSESSED = f"{TRACES}/{ONE}/assessments"
+
+
+def _trace(identifier: str, **more: object) -> Step:
+    info = {
+        "trace_id": identifier,
+        "trace_location": HERE,
+        "request_time": "2024-05-06T07:08:09.123Z",
+        "state": "OK",
+        **more,
+    }
+    return Step("POST", TRACES, {"trace": {"trace_info": info}})
+
+
+def _traces(text: str, **more: object) -> Step:
+    return Step("POST", f"{TRACES}/search", {"locations": [HERE], "filter": text, **more})
+
+
+TRACES_TALK = [
+    Step("POST", f"{V2}/experiments/create", {"name": "of traces"}, keep={"experiment": "experiment_id"}),
+    Step(
+        "POST",
+        f"{V2}/runs/create",
+        {"experiment_id": "{experiment}", "run_name": "traced"},
+        keep={"run": "run.info.run_id"},
+    ),
+    _trace(
+        ONE,
+        execution_duration="1.500s",
+        request_preview="what?",
+        response_preview="that",
+        tags={"mlflow.traceName": "ask", "team": "ml"},
+        trace_metadata={"mlflow.sourceRun": "{run}", "mlflow.trace.session": "s1", "who": "bob"},
+    ),
+    _trace(
+        TWO,
+        request_time="2024-05-06T07:08:10Z",
+        state="ERROR",
+        tags={"mlflow.traceName": "tell"},
+        execution_duration="0.250s",
+    ),
+    _trace(THREE, request_time="2024-05-06T07:08:11Z", client_request_id="c3", execution_duration="2s"),
+    Step("POST", TRACES, {}),
+    Step("GET", f"{TRACES}/{ONE}"),
+    Step("GET", f"{TRACES}/tr-none"),
+    Step("GET", query(f"{TRACES}/get", trace_id="tr-none")),
+    Step("POST", f"{TRACES}/batchGetInfos", {"trace_ids": [TWO, "tr-none", ONE]}),
+    Step("PATCH", f"{TRACES}/{ONE}/tags", {"key": "team", "value": "data"}),
+    Step("PATCH", f"{V2}/traces/{ONE}/tags", {"key": "old path", "value": "x"}),
+    Step("DELETE", f"{TRACES}/{ONE}/tags", {"key": "old path"}),
+    Step("DELETE", f"{TRACES}/{ONE}/tags", {"key": "old path"}),
+    Step(
+        "POST",
+        ASSESSED,
+        {
+            "assessment": {
+                "assessment_name": "good",
+                "trace_id": ONE,
+                "source": {"source_type": "HUMAN", "source_id": "bob"},
+                "create_time": "2024-05-06T08:00:00Z",
+                "last_update_time": "2024-05-06T08:00:00Z",
+                "feedback": {"value": True},
+                "rationale": "it was",
+                "metadata": {"k": "v"},
+                "valid": True,
+            }
+        },
+        keep={"good": "assessment.assessment_id"},
+    ),
+    Step(
+        "POST",
+        ASSESSED,
+        {
+            "assessment": {
+                "assessment_name": "score",
+                "trace_id": ONE,
+                "source": {"source_type": "LLM_JUDGE", "source_id": "judge"},
+                "create_time": "2024-05-06T08:00:01Z",
+                "last_update_time": "2024-05-06T08:00:01Z",
+                "feedback": {"value": 0.75},
+            }
+        },
+    ),
+    Step("GET", f"{ASSESSED}/{{good}}"),
+    Step("GET", f"{ASSESSED}/a-none"),
+    Step("DELETE", f"{ASSESSED}/a-none"),
+    *(
+        _traces(text)
+        for text in (
+            "",
+            "status = 'OK'",
+            "attributes.status != 'OK'",
+            "trace.status IN ('OK', 'ERROR')",
+            "name = 'ask'",
+            "name LIKE 'a%'",
+            "trace.name ILIKE 'ASK'",
+            "tags.team = 'data'",
+            "tag.team != 'ml'",
+            "tags.team IS NULL",
+            "tags.team IS NOT NULL",
+            "metadata.who = 'bob'",
+            "request_metadata.who LIKE 'b%'",
+            "metadata.`mlflow.trace.session` = 's1'",
+            "timestamp_ms > 1714979289123",
+            "timestamp >= 1714979290000",
+            "execution_time_ms < 1000",
+            "end_time_ms >= 1714979290000",
+            "client_request_id = 'c3'",
+            f"request_id = '{TWO}'",
+            f"request_id IN ('{ONE}', '{TWO}')",
+            "feedback.good = 'true'",
+            "feedback.score > 0.5",
+            "feedback.score > 0.8",
+            "feedback.good IS NULL",
+            "feedback.good IS NOT NULL",
+            "run_id = '{run}'",
+            "status = 'OK' AND tags.team = 'data'",
+            "colour = 'red'",
+            "nothing.x = 'y'",
+            "status = 3",
+            "prompt = 'a'",
+            "prompt = 'greet/1'",
+            "status = 'OK' OR status = 'ERROR'",
+        )
+    ),
+    _traces("", order_by=["timestamp_ms ASC"]),
+    _traces("", order_by=["execution_time_ms DESC"]),
+    _traces("", order_by=["name ASC"]),
+    _traces("", order_by=["status DESC", "timestamp_ms ASC"]),
+    _traces("", order_by=["colour"]),
+    Step("POST", f"{TRACES}/search", {"locations": [HERE], "max_results": 1}, keep={"page": "next_page_token"}),
+    Step("POST", f"{TRACES}/search", {"locations": [HERE], "max_results": 1, "page_token": "{page}"}),
+    Step("POST", f"{TRACES}/search", {"locations": [HERE], "max_results": 501}),
+    Step("POST", f"{TRACES}/search", {"filter": ""}),
+    Step("POST", f"{V2}/traces/link-to-run", {"trace_ids": [TWO], "run_id": "{run}"}),
+    _traces("run_id = '{run}'"),
+    Step(
+        "POST",
+        f"{V2}/traces/link-prompts",
+        {"trace_id": TWO, "prompt_versions": [{"name": "greet", "version": "1"}]},
+    ),
+    Step("POST", f"{V2}/traces/delete-traces", {"experiment_id": "{experiment}"}),
+    Step("POST", f"{V2}/traces/delete-traces", {"experiment_id": "{experiment}", "request_ids": [ONE]}),
+    Step(
+        "POST", f"{V2}/traces/delete-traces", {"experiment_id": "{experiment}", "max_timestamp_millis": 1714979290000}
+    ),
+    _traces(""),
+    Step("POST", f"{V2}/experiments/update", {"experiment_id": "{experiment}", "new_name": "gone {experiment}"}),
+    Step("POST", f"{V2}/experiments/delete", {"experiment_id": "{experiment}"}),
+]
+
+ALL["traces"] = TRACES_TALK

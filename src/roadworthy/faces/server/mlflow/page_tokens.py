@@ -53,4 +53,9 @@ def cut(rows: Sequence[T], skipped: int, limit: int) -> tuple[Sequence[T], str |
     """A page of at most `limit` of rows that were read one further, and the token of the next, if there is one."""
     if len(rows) <= limit:
         return rows, UNSET
-    return rows[:limit], base64.b64encode(b'{"offset": %d}' % (skipped + limit)).decode()
+    return rows[:limit], token(skipped + limit)
+
+
+def token(offset_: int) -> str:
+    """The token of the page that begins behind so many rows."""
+    return base64.b64encode(b'{"offset": %d}' % offset_).decode()

@@ -9,20 +9,25 @@ from roadworthy.faces.server.mlflow import (
     model_artifacts,
     model_versions,
     multipart,
+    not_offered,
     registered_models,
     run_artifacts,
     run_logging,
     run_search,
     runs,
+    scorers,
     server_info,
 )
+from roadworthy.faces.server.mlflow.datasets import handlers as datasets
 from roadworthy.faces.server.mlflow.logged_models import handlers as logged_models
 from roadworthy.faces.server.mlflow.logged_models import store as logged_models_store
 from roadworthy.faces.server.mlflow.traces import assessing, ingest
 from roadworthy.faces.server.mlflow.traces import handlers as traces
+from roadworthy.faces.server.mlflow.traces import store as traces_store
 from roadworthy.faces.server.mlflow.webhooks import handlers as webhooks
 
 artifact_places.PROJECTS["models"] = logged_models_store.project_of
+artifact_places.PROJECTS["traces"] = traces_store.project_of
 
 ROUTES: tuple[Route, ...] = (
     *server_info.ROUTES,
@@ -42,4 +47,7 @@ ROUTES: tuple[Route, ...] = (
     *traces.ROUTES,
     *assessing.ROUTES,
     *ingest.ROUTES,
+    *datasets.ROUTES,
+    *scorers.ROUTES,
+    *not_offered.ROUTES,
 )

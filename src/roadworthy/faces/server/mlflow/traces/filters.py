@@ -57,7 +57,7 @@ def order(texts: Sequence[str]) -> tuple[Order, ...]:
         if kind == "attributes" and key == "run_id":
             kind, key = "metadata", "mlflow.sourceRun"
         if kind == "attributes" and key not in _SORTED:
-            raise _no_key(key, _SORTED)
+            raise _no_key(key, (*_SORTED, *_SAME, "run_id"))
         if kind not in ("attributes", "tags", "metadata"):
             raise invalid(f"Invalid order_by entity `{kind}` with key `{key[:SHOWN]}`")
         if any((each.entity, each.key) == (kind, key) for each in found):
@@ -92,7 +92,7 @@ def _condition(clause: Clause) -> Condition:
 def _attribute(clause: Clause, key: str) -> Condition:
     comparator = clause.comparator
     if key not in _ATTRIBUTES:
-        raise _no_key(key, _ATTRIBUTES)
+        raise _no_key(key, (*_ATTRIBUTES, *_SAME))
     if key in _NUMERIC:
         _compares(comparator, _NUMBERS)
         return Condition(entity="attributes", key=key, comparator=comparator, value=_number(clause))
@@ -162,6 +162,10 @@ def _compares(comparator: str, allowed: Sequence[str]) -> None:
 def _text(clause: Clause, *, listed: bool = False) -> str | tuple[str, ...]:
     value = clause.value
     if isinstance(value, Token):
+        if value.kind == "number" and clause.entity in ("", "attribute", "attributes", "trace"):
+            raise invalid(
+                f"Only the '{sorted((*_NUMERIC, *_SAME))}' attributes support comparison with numeric values."
+            )
         if value.kind not in ("text", "name") or (value.kind == "name" and not value.text.startswith('"')):
             raise invalid(
                 f"Expected a quoted string value for {clause.key[:SHOWN]} (e.g. 'my-value'). Got value "

@@ -123,7 +123,14 @@ async def search(server: Server, request: Request) -> Reply:
     message = read(request, schema.Search)
     if not message.locations:
         required(None, "locations")
-    limit = run_rules.max_results(message.max_results, PAGE_MAX)
+    limit = message.max_results
+    if limit > PAGE_MAX:
+        raise invalid(
+            f"Invalid value {limit} for parameter 'max_results' supplied:  Hint: Value was of type 'int'. See the API "
+            "docs for more information about request parameters."
+        )
+    if limit < 1:
+        raise invalid(f"Invalid value for max_results. It must be a positive integer, but got {limit}")
     skip = page_tokens.offset(message.page_token)
     sent = [each.mlflow_experiment for each in message.locations if each.mlflow_experiment is not UNSET]
     wanted = Wanted(

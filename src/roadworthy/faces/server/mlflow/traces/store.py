@@ -29,6 +29,7 @@ COLUMNS = (
     "t.complete"
 )
 _READ = f"SELECT {COLUMNS} FROM traces t WHERE t.id = :id"
+_PROJECT = "SELECT project FROM traces WHERE id = :id"
 _MANY = f"SELECT {COLUMNS} FROM traces t WHERE t.id IN ({{ids}})"
 _INSERT = """
 INSERT INTO traces (id, seq, group_id, project, at_ms, duration_ms, state, name, client_id, request, response, complete)
@@ -174,6 +175,12 @@ def find(reader: Reader, identifier: str) -> Trace | None:
     """A trace without its spans, or None."""
     row = reader.row(_READ, id=identifier)
     return None if row is None else whole(reader, [row])[0]
+
+
+def project_of(reader: Reader, identifier: str) -> str | None:
+    """The project of a trace; None when there is none."""
+    row = reader.row(_PROJECT, id=identifier)
+    return None if row is None else str(row[0])
 
 
 def many(reader: Reader, identifiers: Sequence[str]) -> list[Trace]:
