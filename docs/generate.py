@@ -3,14 +3,15 @@
 
 reference/cli.md comes from the commands themselves, reference/project-file.md from the types that validate
 `roadworthy.toml`, reference/server-file.md from those of `[server]`, reference/api.md and openapi.json from the
-server's routes, reference/exit-codes.md from the table that faults go through, reference/notebook-rules.md from what
+server's routes, reference/mlflow-endpoints.md from MLflow's list of endpoints held against those routes,
+reference/exit-codes.md from the table that faults go through, reference/notebook-rules.md from what
 the rules say of themselves.
 """
 
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import msgspec
@@ -20,6 +21,8 @@ from roadworthy.faces.server.api import routes
 from roadworthy.faces.server.configuration import Table
 from roadworthy.faces.server.identity.oidc import Provider
 from roadworthy.faces.server.identity.workloads import Workload
+from roadworthy.faces.server.mlflow import coverage
+from roadworthy.faces.server.probes import MLFLOW_VERSION
 from roadworthy.notebooks.lessons import lesson
 from roadworthy.notebooks.rules import catalogue
 from roadworthy.nouns.errors import EXIT_CODES, EXIT_INTERNAL, HTTP_INTERNAL, HTTP_STATUS, Code
@@ -69,6 +72,7 @@ def pages() -> dict[str, str]:
         "reference/notebook-rules.md": notebook_rules(),
         "reference/server-file.md": server_file(),
         "reference/api.md": api(),
+        "reference/mlflow-endpoints.md": mlflow_endpoints(),
         "reference/openapi.json": json.dumps(json.loads(routes.DOCUMENT), indent=1, ensure_ascii=False) + "\n",
     }
 
@@ -173,6 +177,27 @@ def api() -> str:
         needs = one.route.needs + (", in all projects" if one.route.everywhere else "")
         lines.append(f"| `{one.route.method} {one.route.path}` | {cell(one.summary)} | {needs} |\n")
     return "".join(lines)
+
+
+def mlflow_endpoints() -> str:
+    """Every endpoint of MLflow's server, and whether it is here."""
+    every = [endpoint for group in coverage.groups() for endpoint in coverage.states(group)]
+    count = {state: sum(endpoint.state == state for endpoint in every) for state in get_args(coverage.State)}
+    parts = [
+        "# MLflow's endpoints\n",
+        f"The server speaks the wire of MLflow {MLFLOW_VERSION}. Of the {len(every)} endpoints of MLflow's own server, "
+        f"{count['done']} are here; {count['as unconfigured']} answer as MLflow's do where nothing of the kind was "
+        "set up, because an LLM gateway, prompt optimisation, review queues and workspaces are not what this server "
+        f"is for; {count['not done']} are not here and answer `ENDPOINT_NOT_FOUND`.\n",
+        "Paths under `/api` are also under `/ajax-api`. Answers are held against those of MLflow's own server, "
+        "recorded call by call, on SQLite and on PostgreSQL; the tests of each group are named.\n",
+    ]
+    for group in coverage.groups():
+        tests = ", ".join(f"[{Path(test).name}](../../{test})" for test in group.tests)
+        parts += [f"## {group.title}\n", f"Tests: {tests}\n", "| endpoint | |", "|---|---|"]
+        parts += [f"| `{each.method} {each.path}` | {each.state} |" for each in coverage.states(group)]
+        parts.append("")
+    return "\n".join(parts).rstrip() + "\n"
 
 
 def table_of(heading: str, definition: dict[str, Any]) -> list[str]:
