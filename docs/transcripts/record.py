@@ -197,6 +197,23 @@ def loop_and_reproduction() -> dict[str, str]:
     return {"kill-operate.md": OPERATE.format(operate), "reproduce.md": REPRODUCE.format(reproduce)}
 
 
+def conversion() -> dict[str, str]:
+    """The example's notebook, made into a project of its own, proven, trained and gated."""
+    with project() as session:
+        left = first(3)
+        session.run(
+            "rw new late-flights --from-notebook train.ipynb",
+            show=lambda line: left(line) if line.startswith("  cell ") else True,
+        )
+        session.run("cat late-flights/pipeline.py", show=after("@rw.step"))
+        session.lines.append("$ cd late-flights")
+        made = Session(session.root / "late-flights", session.port)
+        made.run("rw run", show=after("step "))
+        made.run("rw gate late-flights@1")
+        session.lines += made.lines
+        return {"convert.md": CONVERT.format(session.take())}
+
+
 def telling(line: str) -> bool:
     return bool(TELLING.match(line))
 
@@ -264,6 +281,13 @@ Each time the same command carries on: no row is served twice, no retraining is 
 about single requests and windows are left out.
 
 {}"""
+CONVERT = """# A notebook becomes a gated pipeline
+
+The notebook of the [flights example](../tutorial.md), as it is: no tag, no edit. One command makes a project of it,
+runs both, and compares; most of what was left behind is not shown here. Then the project trains, and its model passes
+the gate, by rules from what the notebook found.
+
+{}"""
 REPRODUCE = """# A run, reproduced
 
 The run that made the champion of the [flights example](../tutorial.md), done again: its environment is rebuilt with uv
@@ -278,6 +302,7 @@ def main() -> int:
     for record, names in (
         (refusals_and_kills, {"gate-fails", "kill-run", "kill-release"}),
         (loop_and_reproduction, {"kill-operate", "reproduce"}),
+        (conversion, {"convert"}),
     ):
         if wanted and not wanted & names:
             continue

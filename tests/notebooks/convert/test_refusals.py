@@ -87,3 +87,17 @@ def test_magics_are_left_behind_and_said(tmp_path: Path) -> None:
     path = tmp_path / "made.ipynb"
     path.write_bytes(msgspec.json.encode(written.document("%matplotlib inline\na = [1]")))
     assert (0, "`%matplotlib inline`: a magic of the notebook") in program.of(read(path)).left
+
+
+def test_what_comes_from_a_shell_line(tmp_path: Path) -> None:
+    fault = refused(tmp_path, "names = !ls", "count = [len(n) for n in names]")
+    assert "a shell line or a magic" in fault.what
+    assert "cell 1" in fault.where
+
+
+def test_lines_that_install_are_never_run(tmp_path: Path) -> None:
+    path = tmp_path / "made.ipynb"
+    path.write_bytes(msgspec.json.encode(written.document("!pip install nonsense\na = [n for n in range(3)]")))
+    made = program.of(read(path))
+    assert "pip" not in made.sources[0]
+    assert (0, "`!pip install nonsense`: a magic of the notebook") in made.left

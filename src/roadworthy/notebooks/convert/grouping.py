@@ -219,8 +219,10 @@ class _Grouping:
         return _in_a_circle(needs)
 
     def _can_cross(self, crossing: Crossing) -> bool:
-        if crossing.name in self.program.entangled:
-            return False
+        # A copy in another process would no longer be the object that its other name stands for.
+        return crossing.name not in self.program.entangled and self._can_be_kept(crossing)
+
+    def _can_be_kept(self, crossing: Crossing) -> bool:
         maker = next(e for e in self.kept if e.statement.key == crossing.maker)
         if maker.statement.kind == "define":
             return False
@@ -248,7 +250,7 @@ class _Grouping:
                 wanted = statement.kind == "fit" or (name, statement.key) not in read
                 if (
                     wanted
-                    and self._can_cross(Crossing(name, statement.key))
+                    and self._can_be_kept(Crossing(name, statement.key))
                     and not _is_loop_variable(statement.node, name)
                 ):
                     found.append(Crossing(name, statement.key))

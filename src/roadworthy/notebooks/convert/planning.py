@@ -61,6 +61,7 @@ def make(program: Program, seen: Seen | None) -> Plan:
             "no cell makes anything that a pipeline could keep: they only look, or are left behind",
             where=str(program.notebook.path), fix='tag a cell "rw:step=NAME" to keep what it makes',
         )  # fmt: skip
+    _refuse_shell(program, cut)
     found = data_sets.find(program, hoisted, cut.kept, seen)
     groups = grouping.group(program, hoisted, cut.kept, seen, tables=found.tables)
     groups = _without_tables(groups, found)
@@ -87,6 +88,16 @@ def make(program: Program, seen: Seen | None) -> Plan:
         program=program, hoisted=hoisted, slice=cut, seen=seen, steps=tuple(written), data=tuple(found.all.values()),
         found=found, params=params, model=planned, context=context, used=used,
     )  # fmt: skip
+
+
+def _refuse_shell(program: Program, cut: Slice) -> None:
+    for statement in (effect.statement for effect in cut.kept):
+        if "get_ipython" in statement.reads:
+            raise invalid(
+                "what is kept comes from a shell line or a magic, which a pipeline has not",
+                where=f"{program.notebook.path} {program.name(statement.cell)} line {statement.node.lineno}",
+                fix="write it in Python (subprocess.run, pathlib), or leave the cell behind (tag it rw:skip)",
+            )
 
 
 def _without_tables(groups: list[Group], found: data_sets.Found) -> list[Group]:

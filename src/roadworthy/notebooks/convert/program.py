@@ -20,6 +20,9 @@ from roadworthy.pipelines.scopes import is_builtin
 
 Kind = Literal["import", "define", "setting", "display", "prepare", "fit", "measure"]
 NOT_TRANSLATED = frozenset({"python", "python3"})
+_INSTALLERS = frozenset(
+    {"pip", "pip3", "python", "python3", "conda", "mamba", "uv", "apt", "apt-get", "brew", "npm", "sudo"}
+)
 _HEADING = re.compile(r"^\s{0,3}(#{1,6})\s+(.+?)\s*#*\s*$", re.MULTILINE)
 _UNDERLINED = re.compile(r"^(?P<title>\S.*)\n(?:={3,}|-{3,})\s*$", re.MULTILINE)
 _STEP_TAG = "rw:step="
@@ -150,8 +153,8 @@ def of(notebook: Notebook) -> Program:
             )  # fmt: skip
         translated = python.translate(cell.source)
         left += [(cell.index, f"`{_magic(m)}`: a magic of the notebook") for m in translated.magics if m.kind != "help"]
-        sources[cell.index] = translated.python
-        trees[cell.index] = _parsed(notebook, cell, translated.python)
+        sources[cell.index] = _without_installs(translated)
+        trees[cell.index] = _parsed(notebook, cell, sources[cell.index])
     return _program(notebook, sources, trees, left)
 
 
@@ -311,6 +314,16 @@ def _sections(notebook: Notebook) -> tuple[dict[int, Section], dict[int, str]]:
                 prose[cell.index] = said
             said = ""
     return sections, prose
+
+
+def _without_installs(translated: python.Translated) -> str:
+    """The cell without lines that install: running a notebook to look at it must not change its environment."""
+    lines = translated.python.split("\n")
+    for magic in translated.magics:
+        if magic.kind == "shell" and magic.name in _INSTALLERS:
+            line = lines[magic.line - 1]
+            lines[magic.line - 1] = line[: len(line) - len(line.lstrip())] + "pass"
+    return "\n".join(lines)
 
 
 def _says_nothing(node: ast.stmt) -> bool:
