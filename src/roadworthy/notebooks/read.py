@@ -5,6 +5,7 @@ room that starts from a file. Notebooks are decoded by msgspec, without nbformat
 scripts are divided into cells by `scripts.py`.
 """
 
+import json
 import os
 import re
 import stat
@@ -85,7 +86,9 @@ def _from_json(path: Path, content: bytes) -> Notebook:
     try:
         document = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        raise _damaged(path, content, problem) from None
+        document = _with_nan(content)
+        if document is None:
+            raise _damaged(path, content, problem) from None
     if not isinstance(document, dict):
         raise _no_notebook(path, "its JSON is no object")
     major, minor = document.get("nbformat"), document.get("nbformat_minor", 0)
@@ -116,6 +119,16 @@ def _from_json(path: Path, content: bytes) -> Notebook:
     )
 
 
+def _with_nan(content: bytes) -> Any:
+    """Charts leave NaN and Infinity in outputs: no JSON, but Jupyter reads and writes them; None if that is not it."""
+    if b"NaN" not in content and b"Infinity" not in content:
+        return None
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _raw_cells(path: Path, document: dict[str, Any], major: int) -> list[Any]:
     if major == 3:
         sheets = document.get("worksheets")
@@ -123,10 +136,10 @@ def _raw_cells(path: Path, document: dict[str, Any], major: int) -> list[Any]:
             raise _no_notebook(path, "it has no `worksheets`")
         cells = [sheet.get("cells") for sheet in sheets if isinstance(sheet, dict)]
         return [cell for several in cells if isinstance(several, list) for cell in several]
-    cells = document.get("cells")
-    if not isinstance(cells, list):
+    found = document.get("cells")
+    if not isinstance(found, list):
         raise _no_notebook(path, "it has no `cells`")
-    return cells
+    return found
 
 
 def _language(metadata: dict[str, Any]) -> tuple[str, str]:

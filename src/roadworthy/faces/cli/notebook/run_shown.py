@@ -18,6 +18,8 @@ from roadworthy.store.store import Store
 
 EXIT_CELL_FAILED = 1
 TITLE_MAX = 56
+TITLE_MIN = 20
+TIMES_WIDTH = 40  # of a terminal's columns
 METRICS_SHOWN = 8
 
 
@@ -33,24 +35,29 @@ def progress() -> Iterator[Watch]:
     from rich.text import Text
 
     console = Console(stderr=True)
-    begun: list[tuple[CellEvent, float]] = []
+    spinner = Spinner("dots")
+    now: list[tuple[str, float]] = [("the kernel starts", time.monotonic())]
+    width = max(TITLE_MIN, min(TITLE_MAX, console.width - TIMES_WIDTH))
 
     class Now:
         """What is under way, drawn anew each time: the clock goes on though nothing is heard."""
 
         def __rich__(self) -> Any:
-            if not begun:
-                return Spinner("dots", text="the kernel starts")
-            event, at = begun[-1]
-            return Spinner("dots", text=Text(f"{_place(event)}  {title(event.cell)}  {time.monotonic() - at:.0f} s"))
+            text, since = now[-1]
+            spinner.update(text=Text(f"{text}  {time.monotonic() - since:.0f} s"))
+            return spinner
 
     with Live(Now(), console=console, transient=True, refresh_per_second=8):
 
         def watch(event: CellEvent) -> None:
             if event.done is None:
-                begun.append((event, time.monotonic()))
-            elif event.done.status != "failed":
-                console.print(f"{_place(event)}  {_told(event)}", markup=False, highlight=False)
+                now.append((f"{_place(event)}  {title(event.cell, width)}", time.monotonic()))
+                return
+            if event.done.status != "failed":
+                told = f"{_place(event)}  {_told(event, width)}"
+                console.print(told, markup=False, highlight=False, soft_wrap=True)
+            if event.place == event.total or event.done.status == "failed":
+                now.append(("the kernel ends", time.monotonic()))
 
         yield watch
 
@@ -71,13 +78,13 @@ def ending(store: Store, notebook: Notebook, made: Made, out: Path | None, *, as
     return 0
 
 
-def title(cell: Cell) -> str:
+def title(cell: Cell, width: int = TITLE_MAX) -> str:
     """A cell in a few words: the first line that says something."""
     lines = [line.strip() for line in cell.source.splitlines() if line.strip()]
     said = next((line for line in lines if not line.startswith(("%", "#"))), lines[0] if lines else "")
     comment = lines[0].lstrip("# ") if lines and lines[0].startswith("#") and not lines[0].startswith("#!") else ""
     text = output.clean(comment or said)
-    return text if len(text) <= TITLE_MAX else f"{text[: TITLE_MAX - 1]}…"
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def cell_times(done: CellDone) -> str:
@@ -98,9 +105,9 @@ def _place(event: CellEvent) -> str:
     return f"{event.place:>{width}}/{event.total}"
 
 
-def _told(event: CellEvent) -> str:
+def _told(event: CellEvent, width: int = TITLE_MAX) -> str:
     assert event.done is not None
-    return f"{title(event.cell).ljust(TITLE_MAX)}  {cell_times(event.done)}"
+    return f"{title(event.cell, width).ljust(width)}  {cell_times(event.done)}"
 
 
 def _traceback(notebook: Notebook, failed: CellDone) -> None:
