@@ -5,7 +5,6 @@ A template is a folder of files that end in `.tmpl`; `{{name}}` in them becomes 
 `roadworthy.templates` that names a package or a function returning a folder.
 """
 
-import re
 import sys
 from importlib import metadata, resources
 from importlib.resources.abc import Traversable
@@ -16,6 +15,7 @@ import click
 
 from roadworthy.faces.cli import output
 from roadworthy.faces.cli.notebook import convert
+from roadworthy.faces.cli.project_name import check_name
 from roadworthy.faces.cli.output import json_option
 from roadworthy.nouns.errors import conflict, invalid, not_found, unavailable
 from roadworthy.store.diagnosis import nearest
@@ -23,7 +23,6 @@ from roadworthy.store.diagnosis import nearest
 ENTRY_POINTS = "roadworthy.templates"
 ENDING = ".tmpl"
 DEPTH_MAX = 10
-NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
 @click.command(name="new")
@@ -89,23 +88,6 @@ def _from_notebook(
     )  # fmt: skip
     converted = conversion.convert(notebook, options, tell=convert.say(as_json=as_json))
     return convert.show(converted, shown=folder, as_json=as_json)
-
-
-def check_name(name: str) -> None:
-    """Refuse what cannot be a project's name, with one that can.
-
-    Raises:
-        Fault: invalid.
-    """
-    if NAME.fullmatch(name):
-        return
-    fixed = re.sub(r"[^a-z0-9_-]+", "-", Path(name).name.lower()).strip("-_0123456789")[:63].rstrip("-_")
-    where = f" --dir {Path(name).parent}/{fixed}" if fixed and "/" in name.strip("/") else ""
-    raise invalid(
-        "not a project's name: a lower-case letter, then up to 62 letters, digits, - and _",
-        where=name[:80],
-        fix=f"such as: rw new {fixed}{where}" if fixed else "such as: rw new my-model",
-    )
 
 
 def find(template: str) -> Traversable:

@@ -60,7 +60,7 @@ def command(*, path: Path, out: Path | None, no_proof: bool, cell_timeout: float
     NOTEBOOK is only read. Cells that only look (plots, prints, heads of tables) are left behind; the rest becomes steps
     by the flow of data, files become data sets, and constants become parameters.
     """
-    from roadworthy.faces.cli.new import check_name
+    from roadworthy.faces.cli.project_name import check_name
     from roadworthy.notebooks import conversion
 
     if chosen["name"]:
