@@ -15,9 +15,9 @@ import click
 
 from roadworthy.faces.cli import output
 from roadworthy.faces.cli.notebook import convert
-from roadworthy.faces.cli.project_name import check_name
 from roadworthy.faces.cli.output import json_option
-from roadworthy.nouns.errors import conflict, invalid, not_found, unavailable
+from roadworthy.faces.cli.project_name import check_name
+from roadworthy.nouns.errors import conflict, not_found, unavailable
 from roadworthy.store.diagnosis import nearest
 
 ENTRY_POINTS = "roadworthy.templates"
