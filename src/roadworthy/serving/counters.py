@@ -5,7 +5,7 @@ In: one call per request. Out: the text of `/metrics`. Called by serving/app.py 
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LATENCY_S = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -13,10 +13,18 @@ ROWS = (1, 2, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000)
 
 
 class Counters:
-    """A registry of our own: nothing of the process that embeds us is shown."""
+    """A registry of our own: nothing of the process that embeds us is shown.
 
-    def __init__(self) -> None:
+    Args:
+        every_path: whether the time of each request counts, and the process's memory, files and processor time are
+            shown; a router's histogram is of predictions alone.
+    """
+
+    def __init__(self, *, every_path: bool = False) -> None:
         self.registry = CollectorRegistry()
+        self._every_path = every_path
+        if every_path:
+            ProcessCollector(registry=self.registry)
         self.requests = Counter(
             "roadworthy_requests", "Requests by path and status code.", ("path", "code"), registry=self.registry
         )
@@ -32,7 +40,7 @@ class Counters:
         if counter is None:
             counter = self._requests[path, status] = self.requests.labels(path, str(status))
         counter.inc()
-        if path == "/invocations":
+        if self._every_path or path == "/invocations":
             self.latency.observe(duration_s)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:

@@ -5,7 +5,6 @@ and from no other origin (access), who asks and may they, is the route declared,
 handler. Errors have the shape of the route's face.
 """
 
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any
@@ -14,10 +13,12 @@ from roadworthy.faces.server import bodies, errors, logs
 from roadworthy.faces.server.http import FileBody, Reply, Request, Route
 from roadworthy.faces.server.routing import Found, Table
 from roadworthy.faces.server.server import Server
+from roadworthy.nouns.errors import unavailable
 from roadworthy.serving.wire import Gone, Headers, id_of
 
-_log = logging.getLogger("roadworthy.server")
-
+LONG_BYTES = 64 << 10
+HEARD_BYTES_MAX = 16 << 20  # of a body that was refused
+BUFFERED_BYTES_MAX = 256 << 20  # of all bodies in memory at once
 # Says who asks (setting `request.identity`), or answers in the handler's place; it may have to wait for that.
 Verdict = Reply | None
 Guard = Callable[[Server, Request, Route | None], Verdict | Awaitable[Verdict]]
@@ -35,6 +36,7 @@ class Application:
         self.server = server
         self.table = Table(routes)
         self._guards = tuple(guards)
+        self._buffered = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -43,6 +45,13 @@ class Application:
         if scope["type"] != "http":
             return
         began = perf_counter()
+        self.server.under_way += 1
+        try:
+            await self._respond(scope, receive, send, began)
+        finally:
+            self.server.under_way -= 1
+
+    async def _respond(self, scope: Any, receive: Any, send: Any, began: float) -> None:
         headers = Headers(scope["headers"])
         request = Request(scope["method"], scope["path"], scope["query_string"], headers)
         request.id = id_of(headers)
@@ -51,6 +60,8 @@ class Application:
         route = found.route if isinstance(found, Found) else None
         try:
             reply = await self._reply(request, found, receive)
+            if reply.status >= 400 and _is_long(headers):
+                reply = await _hear_out(reply, receive)
         except Gone:
             return
         duration_s = perf_counter() - began
@@ -82,12 +93,40 @@ class Application:
             if found.route.streams:
                 request.receive = lambda: _chunks(receive)
             else:
-                request.body = await _read(request, found.route, receive)
+                request.body = await self._read(request, found.route, receive)
             return await found.route.handler(self.server, request)
         except Gone:
             raise
         except Exception as problem:
             return errors.answer(problem, request, route)
+
+    async def _read(self, request: Request, route: Route, receive: Any) -> bytes:
+        length = request.headers.get(b"content-length")
+        if length.isdigit() and int(length) > route.body_bytes_max:
+            raise errors.TooLarge(route.body_bytes_max)
+        if request.headers.get(b"content-encoding").strip().lower() not in ("", "identity"):
+            raise errors.UnreadBody("compressed bodies are not read; send the body as it is")
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            return body
+        parts, size = [body], len(body)
+        self._buffered += size
+        try:
+            while message["type"] == "http.request" and message.get("more_body", False):
+                message = await receive()
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                self._buffered += len(parts[-1])
+                if size > route.body_bytes_max:
+                    raise errors.TooLarge(route.body_bytes_max)
+                if BUFFERED_BYTES_MAX < self._buffered != size:  # one alone may always come
+                    raise unavailable("too many large requests at once", fix="try again in a second")
+            if message["type"] == "http.disconnect":
+                raise Gone
+            return b"".join(parts)
+        finally:
+            self._buffered -= size
 
     async def _live(self, receive: Any, send: Any) -> None:
         while True:
@@ -101,26 +140,19 @@ class Application:
                 return
 
 
-async def _read(request: Request, route: Route, receive: Any) -> bytes:
-    length = request.headers.get(b"content-length")
-    if length.isdigit() and int(length) > route.body_bytes_max:
-        raise errors.TooLarge(route.body_bytes_max)
-    if request.headers.get(b"content-encoding").strip().lower() not in ("", "identity"):
-        raise errors.UnreadBody("compressed bodies are not read; send the body as it is")
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if message["type"] == "http.request" and not message.get("more_body", False):
-        return body
-    parts, size = [body], len(body)
-    while message["type"] == "http.request" and message.get("more_body", False):
+def _is_long(headers: Headers) -> bool:
+    length = headers.get(b"content-length")
+    return int(length) > LONG_BYTES if length.isdigit() else bool(headers.get(b"transfer-encoding"))
+
+
+async def _hear_out(reply: Reply, receive: Any) -> Reply:
+    """Let a client that was refused finish, within bounds: most read no answer before they have sent everything."""
+    size, more = 0, True
+    while more and size < HEARD_BYTES_MAX:
         message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > route.body_bytes_max:
-            raise errors.TooLarge(route.body_bytes_max)
-    if message["type"] == "http.disconnect":
-        raise Gone
-    return b"".join(parts)
+        more = message["type"] == "http.request" and message.get("more_body", False)
+        size += len(message.get("body", b""))
+    return reply._replace(headers=(*reply.headers, (b"connection", b"close"))) if more else reply
 
 
 async def _chunks(receive: Any) -> AsyncIterator[bytes]:

@@ -76,7 +76,7 @@ class Server:
         self.store = store
         self.settings = settings
         self.group = GroupCommit(store)
-        self.counters = Counters()
+        self.counters = Counters(every_path=True)
         self.login = Login(settings.oidc, secret_of(settings.oidc)) if settings.oidc is not None else None
         self.door = Door(store, self._some_time, [Workloads(settings.workloads).vouch] if settings.workloads else ())
         self.ready = False
@@ -85,7 +85,10 @@ class Server:
         self._reads_waiting = 0
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._disk = ThreadPoolExecutor(DISK_THREADS, thread_name_prefix="disk")
+        self.under_way = 0
         gauge = self.counters.gauge
+        gauge("roadworthy_requests_under_way", "Requests being answered.", lambda: float(self.under_way))
+        gauge("roadworthy_logins_failed", "Passwords that were wrong.", lambda: float(self.door.failed))
         gauge("roadworthy_writes_waiting", "Changes that wait for the disk.", lambda: float(self.group.waiting))
         gauge("roadworthy_commits", "Transactions committed.", lambda: float(self.group.commits))
         gauge("roadworthy_changes", "Changes committed.", lambda: float(self.group.pieces))

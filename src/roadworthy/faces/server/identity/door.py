@@ -59,6 +59,7 @@ class Door:
         self._attempts = Attempts()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="passwords")
         self._waiting = 0
+        self.failed = 0
 
     def recall(self, shown: str, source: str) -> Identity | None:
         """Somebody who showed the same from the same address a moment ago."""
@@ -103,6 +104,7 @@ class Door:
         self._attempts.check(source, name)
         right = await self._computed(passwords.matches, password, kept or passwords.nobodys())
         if not right or not kept or user is None:
+            self.failed += 1
             self._attempts.failed(source, name)
             return None
         self._attempts.succeeded(source)
