@@ -149,9 +149,14 @@ def latest(store: Store, run_id: str) -> dict[str, float]:
 def of_runs(reader: Reader, runs: Sequence[int]) -> dict[int, Latest]:
     """The latest points of several runs, each by key, in one statement."""
     found: dict[int, Latest] = {run: [] for run in runs}
-    for run, key, value, step, at_ms in reader.rows(_LATEST_OF_MANY[reader.dialect], runs=labels.listed(reader, runs)):
+    for run, key, value, step, at_ms in rows_of_runs(reader, runs):
         found[run].append((key, math.nan if value is None else value, step, at_ms))
     return found
+
+
+def rows_of_runs(reader: Reader, runs: Sequence[int]) -> list[tuple[Any, ...]]:
+    """As `of_runs`, as rows of run, key, value (none for NaN), step and moment."""
+    return reader.rows(_LATEST_OF_MANY[reader.dialect], runs=labels.listed(reader, runs))
 
 
 def digest(reader: Reader, run_id: str) -> str:

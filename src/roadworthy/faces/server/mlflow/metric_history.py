@@ -6,6 +6,7 @@ its last point.
 
 import base64
 import binascii
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 from msgspec import UNSET
@@ -23,39 +24,54 @@ from roadworthy.registry.run_rows import Row
 from roadworthy.store.sql import Reader
 from roadworthy.store.store import Store
 
+PART = 25_000  # points read at once where the whole history is asked for
+PAGE_MAX = 100_000
 RUNS_MAX = 100
 BULK_MAX = 25_000
 SAMPLE_MAX = 2_500
 GROUPS_MAX = 20
+
+Sent = tuple[bytes, Point | None]  # points in JSON, separated; and the last of them if there are more
 
 
 async def get(server: Server, request: Request) -> Reply:
     message = read(request, schema.History)
     run_id = named(message)
     required(message.metric_key, "metric_key")
-    limit = message.max_results
+    limit, key = message.max_results, message.metric_key
     if limit is not UNSET and limit <= 0:
         raise invalid(f"Invalid value {limit} for parameter 'max_results' supplied. It must be a positive integer.")
-    after = _after(message.page_token)
+    count = PART if limit is UNSET else min(limit, PAGE_MAX)
 
-    def work(store: Store) -> Reply:
-        with store.read() as reader:
-            row = _visible(reader, run_id, request.identity)
-            if row is None:
-                return answer(schema.HistoryPage())
-            if limit is UNSET:
-                points = (
-                    history.whole(reader, row.seq, message.metric_key)
-                    if after is None
-                    else history.page(reader, row.seq, message.metric_key, after=after, limit=history.POINTS_MAX)
-                )
-                return answer(schema.HistoryPage(metrics=_shown(points, message.metric_key) or UNSET))
-            points = history.page(reader, row.seq, message.metric_key, after=after, limit=limit + 1)
-        token = _token(points[limit - 1]) if len(points) > limit else UNSET
-        shown = _shown(points[:limit], message.metric_key)
-        return answer(schema.HistoryPage(metrics=shown or UNSET, next_page_token=token))
+    def part(after: Point | None) -> Callable[[Store], Sent]:
+        def work(store: Store) -> Sent:
+            with store.read() as reader:
+                row = _visible(reader, run_id, request.identity)
+                points = [] if row is None else history.page(reader, row.seq, key, after=after, limit=count + 1)
+            more = points[count - 1] if len(points) > count else None
+            return msgspec.json.encode(_shown(points[:count], key))[1:-1], more
 
-    return await server.read(work)
+        return work
+
+    sent, more = await server.read(part(_after(message.page_token)))
+    if not sent:
+        return answer()
+    if more is None:
+        return Reply(body=b'{"metrics":[%s]}' % sent)
+    if limit is UNSET:
+        return Reply(body=_all(server, part, sent, more))
+    return Reply(body=b'{"metrics":[%s],"next_page_token":"%s"}' % (sent, _token(more).encode()))
+
+
+async def _all(
+    server: Server, part: Callable[[Point | None], Callable[[Store], Sent]], sent: bytes, more: Point | None
+) -> AsyncIterator[bytes]:
+    """A history of any length, read as it is taken: it never is in memory whole."""
+    yield b'{"metrics":[' + sent
+    while more is not None:
+        sent, more = await server.read(part(more))
+        yield b"," + sent
+    yield b"]}"
 
 
 async def bulk(server: Server, request: Request) -> Reply:

@@ -15,7 +15,7 @@ from roadworthy.faces.server.identity.who import Identity
 from roadworthy.faces.server.mlflow import experiments, page_tokens, run_filters, run_rules, run_shown
 from roadworthy.faces.server.mlflow.schema import experiment
 from roadworthy.faces.server.mlflow.schema import run as schema
-from roadworthy.faces.server.mlflow.wire import answer, endpoint, invalid, read
+from roadworthy.faces.server.mlflow.wire import answer, endpoint, invalid, number, read
 from roadworthy.faces.server.server import Server
 from roadworthy.registry import groups, run_search
 from roadworthy.registry.run_query import Order, Query
@@ -81,7 +81,8 @@ def page(reader: Reader, query: Query, sent: Sequence[str], identity: Identity) 
 
 def token(place: run_search.Place) -> str:
     """A place as text."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode()
+    said = [number(value) if isinstance(value, float) else value for value in place]
+    return base64.urlsafe_b64encode(msgspec.json.encode(said)).decode()
 
 
 def after(sent: str, order: tuple[Order, ...]) -> run_search.Place:
@@ -93,11 +94,9 @@ def after(sent: str, order: tuple[Order, ...]) -> run_search.Place:
     if not sent:
         return ()
     try:
-        place = _VALUES.decode(base64.urlsafe_b64decode(sent))
-        run_search.check(place, order)
+        return run_search.as_place(_VALUES.decode(base64.urlsafe_b64decode(sent)), order)
     except (binascii.Error, msgspec.DecodeError, ValueError):
         raise page_tokens.no_token(sent) from None
-    return place
 
 
 ROUTES: tuple[Route, ...] = (*endpoint("POST", "/runs/search", search, "viewer"),)

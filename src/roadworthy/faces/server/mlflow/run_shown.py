@@ -4,8 +4,11 @@ In: rows of a page. Out: `Run` messages, with a statement each for parameters, t
 many runs there are. Called by runs.py, run_search.py and graphql.py.
 """
 
+import math
+from collections import defaultdict
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from roadworthy.faces.server.mlflow.schema import experiment
@@ -17,28 +20,27 @@ from roadworthy.registry.runs import PROCESS_TAG
 from roadworthy.store.sql import Reader
 
 NAME_TAG = "mlflow.runName"
+_pairs = msgspec.json.Decoder(list[schema.Pair])
+_NO_INPUTS = schema.RunInputs()
+_NO_OUTPUTS = schema.RunOutputs()
 
 
 def runs(reader: Reader, rows: Sequence[Row], *, model_inputs: bool = False) -> list[schema.Run]:
     """Runs with all that belongs to them."""
     numbers = [row.seq for row in rows]
-    params = labels.of_runs(reader, "params", numbers)
-    tags = labels.of_runs(reader, "tags", numbers)
-    measured = metrics.of_runs(reader, numbers)
+    params = labels.as_json(reader, "params", numbers)
+    tags = labels.as_json(reader, "tags", numbers)
+    measured = _metrics(reader, numbers)
     reads = inputs.datasets_of(reader, numbers)
     models = inputs.models_of(reader, numbers)
     places = _Places(reader)
     return [
         schema.Run(
-            info=_info(row, places.of(row), dict(tags[row.seq]) if row.status == "running" else {}),
+            info=_info(row, places.of(row), tags.get(row.seq, "")),
             data=schema.RunData(
-                metrics=[
-                    schema.MetricShown(key, value if value - value == 0 else number(value), at_ms, step)
-                    for key, value, step, at_ms in measured[row.seq]
-                ]
-                or UNSET,
-                params=[schema.Pair(key, value) for key, value in params[row.seq]] or UNSET,
-                tags=_tags(row, tags[row.seq]),
+                metrics=measured.get(row.seq, UNSET),
+                params=_raw(params.get(row.seq)),
+                tags=_tags(row, tags.get(row.seq)),
             ),
             inputs=_inputs(reads.get(row.seq, ()), models.get(row.seq, ()) if model_inputs else ()),
             outputs=_outputs(models.get(row.seq, ())),
@@ -49,7 +51,7 @@ def runs(reader: Reader, rows: Sequence[Row], *, model_inputs: bool = False) -> 
 
 def info(reader: Reader, row: Row) -> schema.RunInfo:
     """What there is to say of a run without what it logged."""
-    return _info(row, _Places(reader).of(row), {})
+    return _info(row, _Places(reader).of(row))
 
 
 class _Places:
@@ -76,9 +78,9 @@ def artifacts_of(place: str, run_id: str) -> str:
     return f"{path.rstrip('/')}/{run_id}/artifacts{mark}{query}"
 
 
-def _info(row: Row, artifacts: str, tags: dict[str, str]) -> schema.RunInfo:
+def _info(row: Row, artifacts: str, tags: str = "") -> schema.RunInfo:
     status = row.status
-    if status == "running" and PROCESS_TAG in tags and process.is_gone(tags[PROCESS_TAG]):
+    if status == "running" and PROCESS_TAG in tags and process.is_gone(_tag(tags, PROCESS_TAG)):
         status = "killed"
     return schema.RunInfo(
         run_id=row.id,
@@ -94,15 +96,38 @@ def _info(row: Row, artifacts: str, tags: dict[str, str]) -> schema.RunInfo:
     )
 
 
-def _tags(row: Row, tags: labels.Pairs) -> list[schema.Pair] | UnsetType:
-    shown = [schema.Pair(key, value) for key, value in tags]
+def _metrics(reader: Reader, numbers: Sequence[int]) -> dict[int, list[schema.MetricShown]]:
+    found: dict[int, list[schema.MetricShown]] = defaultdict(list)
+    for run, key, value, step, at_ms in metrics.rows_of_runs(reader, numbers):
+        found[run].append(
+            schema.MetricShown(key, value if value is not None and value - value == 0 else _odd(value), at_ms, step)
+        )
+    return found
+
+
+def _odd(value: float | None) -> float | str:
+    return number(math.nan if value is None else value)
+
+
+def _raw(text: str | None) -> msgspec.Raw | UnsetType:
+    return UNSET if text is None else msgspec.Raw(text.encode())
+
+
+def _tags(row: Row, text: str | None) -> msgspec.Raw | UnsetType:
     # A run of ours has its name in one place alone; MLflow's pages look for it here.
-    if row.name and any(key == PROCESS_TAG for key, _ in tags) and all(key != NAME_TAG for key, _ in tags):
-        shown.append(schema.Pair(NAME_TAG, row.name))
-    return shown or UNSET
+    if text is not None and PROCESS_TAG in text and row.name and not _tag(text, NAME_TAG):
+        shown = [*_pairs.decode(text), schema.Pair(NAME_TAG, row.name)]
+        return msgspec.Raw(msgspec.json.encode(shown))
+    return _raw(text)
+
+
+def _tag(text: str, key: str) -> str:
+    return next((pair.value for pair in _pairs.decode(text) if pair.key == key), "")
 
 
 def _inputs(reads: Sequence[inputs.Read], models: Sequence[inputs.Model]) -> schema.RunInputs:
+    if not reads and not models:
+        return _NO_INPUTS
     return schema.RunInputs(
         dataset_inputs=[_dataset(each) for each in reads] or UNSET,
         model_inputs=[schema.ModelInput(model.model_id) for model in models if model.direction == "input"] or UNSET,
@@ -110,6 +135,8 @@ def _inputs(reads: Sequence[inputs.Read], models: Sequence[inputs.Model]) -> sch
 
 
 def _outputs(models: Sequence[inputs.Model]) -> schema.RunOutputs:
+    if not models:
+        return _NO_OUTPUTS
     made = [schema.ModelOutput(model.model_id, model.step) for model in models if model.direction == "output"]
     return schema.RunOutputs(made or UNSET)
 

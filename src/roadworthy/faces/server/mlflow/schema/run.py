@@ -69,9 +69,11 @@ class RunInfo(msgspec.Struct, gc=False):
 
 
 class RunData(msgspec.Struct, gc=False):
+    """What a run logged; parameters and tags are lists of `Pair`, as JSON where the database made it."""
+
     metrics: list[MetricShown] | UnsetType = UNSET
-    params: list[Pair] | UnsetType = UNSET
-    tags: list[Pair] | UnsetType = UNSET
+    params: msgspec.Raw | UnsetType = UNSET
+    tags: list[Pair] | msgspec.Raw | UnsetType = UNSET
 
 
 class Dataset(msgspec.Struct):
