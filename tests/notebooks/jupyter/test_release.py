@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from roadworthy.notebooks.execute.cells import Execution, execute
+from roadworthy.notebooks.execute.kernel import TRIAL
 from roadworthy.store.store import open_store
 from tests.notebooks.written import write
 
@@ -72,6 +73,12 @@ def test_what_the_gate_refuses_stays(project: Path) -> None:
     assert error.traceback.startswith("refused: tumours@1: the gate refuses")
     assert "would pass" in error.traceback
     assert "nothing was released" in found.failed.ran.outputs[-2]["data"]["text/plain"]
+
+
+def test_a_trial_releases_nothing(tmp_path: Path) -> None:
+    notebook = write(tmp_path / "a.ipynb", "import roadworthy as rw\nrw.release(object())")
+    found = execute(notebook, environment={TRIAL: "1"})
+    assert found.done[0].ran.text == "not released: this is a trial of the notebook\n"
 
 
 def test_outside_a_project_it_says_where_to_get_one(tmp_path: Path) -> None:

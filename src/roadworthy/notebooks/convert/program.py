@@ -26,6 +26,7 @@ _INSTALLERS = frozenset(
 _HEADING = re.compile(r"^\s{0,3}(#{1,6})\s+(.+?)\s*#*\s*$", re.MULTILINE)
 _UNDERLINED = re.compile(r"^(?P<title>\S.*)\n(?:={3,}|-{3,})\s*$", re.MULTILINE)
 _STEP_TAG = "rw:step="
+_STEP_MAGIC = re.compile(r"\A\s*%%rw[ \t]+step[ \t]+([a-z]\w*)")
 # Languages of cells that compute nothing.
 _SHOWN = frozenset({"markdown", "html", "svg", "latex", "css", "javascript"})
 _PROVIDED = frozenset({"display", "get_ipython", "__name__", "__doc__", "__file__", "In", "Out", "_", "__", "exit"})
@@ -111,8 +112,9 @@ class Program(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
         return frozenset(name for name, joined in classes.items() if joined & changed)
 
     def step_tag(self, cell: int) -> str:
-        """The step that a cell's tag asks for; empty for none."""
+        """The step that a cell's tag asks for, or its `%%rw step NAME`; empty for none."""
         found = [tag.removeprefix(_STEP_TAG) for tag in self.tags.get(cell, ()) if tag.startswith(_STEP_TAG)]
+        found += _STEP_MAGIC.findall(self.notebook.cells[cell].source)
         return found[0] if found else ""
 
     def has_tag(self, cell: int, *wanted: str) -> bool:

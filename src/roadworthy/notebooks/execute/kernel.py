@@ -31,6 +31,8 @@ GRACE_S = 5.0  # what an interrupted cell gets to end by itself
 TICK_MS = 200
 SHUTDOWN_S = 10.0
 LOG_SHOWN = 2_000
+# Set in kernels whose run is a trial: nothing it does may reach beyond its folder.
+TRIAL = "ROADWORTHY_TRIAL"
 # In the order of the connection file.
 _PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 # As it ends, ipykernel may wait 10 s for a thread of its own that has ended already, and half a minute for child

@@ -5,6 +5,7 @@ users; each line of it is a room's. The project's file says what the model is ca
 that a notebook could set for itself would be none.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import msgspec
 from roadworthy.data.formats import registry as formats
 from roadworthy.gates import certificate as certificates
 from roadworthy.gates import gate
+from roadworthy.notebooks.execute.kernel import TRIAL
 from roadworthy.notebooks.jupyter import shown
 from roadworthy.nouns.certificate import Certificate
 from roadworthy.nouns.errors import Fault, invalid, not_found
@@ -70,7 +72,7 @@ class Released(msgspec.Struct, frozen=True, kw_only=True):
         return f"certificate {self.certificate[:16]}"
 
 
-def release(model: Any, holdout: Any = None, *, to: str = "", name: str = "") -> Released:
+def release(model: Any, holdout: Any = None, *, to: str = "", name: str = "") -> Released | None:
     """Register, gate, certify and release a model.
 
     Args:
@@ -80,6 +82,9 @@ def release(model: Any, holdout: Any = None, *, to: str = "", name: str = "") ->
         to: the target; that of [operate], or the only one, by default.
         name: what to call the run.
 
+    Returns:
+        What came of it; None in a trial, such as the proof of a conversion, where nothing is done.
+
     Raises:
         Fault: refused when a rule of the gate says no, and nothing is released; invalid outside a project, or without
             rows to judge on.
@@ -87,6 +92,9 @@ def release(model: Any, holdout: Any = None, *, to: str = "", name: str = "") ->
     Example:
         >>> rw.release(model)  # doctest: +SKIP
     """
+    if os.environ.get(TRIAL):
+        sys.stdout.write("not released: this is a trial of the notebook\n")
+        return None
     place = _place()
     spec = place.project.model
     if spec is None:

@@ -15,7 +15,7 @@ import msgspec
 
 from roadworthy.notebooks.convert.program import Program
 from roadworthy.notebooks.convert.seen import Seen
-from roadworthy.notebooks.execute.kernel import Kernel
+from roadworthy.notebooks.execute.kernel import TRIAL, Kernel
 from roadworthy.notebooks.execute.ran import Ran
 from roadworthy.notebooks.prove.watching import Place, Watch
 from roadworthy.nouns.errors import Fault, invalid, unavailable
@@ -65,7 +65,7 @@ def watch(
     order.write_bytes(
         msgspec.json.encode(Watch(folder=str(values), places=places, read=read, seed=seed, trial=trial))
     )  # fmt: skip
-    variables = {"OMP_WAIT_POLICY": "PASSIVE", **(environment or {})}
+    variables = {"OMP_WAIT_POLICY": "PASSIVE", TRIAL: "1", **(environment or {})}
     with Kernel(cwd=work, environment=variables) as kernel:
         kernel.connect()
         _ours(kernel, f"install({str(order)!r})")
