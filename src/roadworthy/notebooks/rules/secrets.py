@@ -12,6 +12,7 @@ import msgspec
 
 from roadworthy.notebooks.rules.finding import Finding, Severity
 from roadworthy.notebooks.rules.subject import Subject
+from roadworthy.nouns.errors import unavailable
 
 LINE_MAX = 5_000
 # Beginnings of tokens, and words that stand beside secrets.
@@ -148,9 +149,13 @@ def _secret(line: str, *, code: bool) -> str:
 
 def _by_form(line: str) -> str:
     """The kind of secret that detect-secrets recognises by its form."""
-    from detect_secrets.core.plugins import initialize
-    from detect_secrets.settings import transient_settings
-
+    try:
+        from detect_secrets.core.plugins import initialize
+        from detect_secrets.settings import transient_settings
+    except ModuleNotFoundError:
+        raise unavailable(
+            "looking for secrets needs detect-secrets", fix="pip install 'roadworthy[notebooks]'"
+        ) from None
     with transient_settings({"plugins_used": [{"name": name} for name in _PLUGINS]}):
         for name in _PLUGINS:
             plugin: Any = initialize.from_plugin_classname(name)
