@@ -20,8 +20,9 @@ from roadworthy.nouns.project import Retention, seconds
 from roadworthy.pipelines import expiry as cache_expiry
 from roadworthy.registry import expiry
 from roadworthy.serving import inference_rows
-from roadworthy.store import locks, references, sqlite_file, sweeping
+from roadworthy.store import locks, references, remote_sweeping, sqlite_file, sweeping
 from roadworthy.store.clock import SystemClock
+from roadworthy.store.remote_blobs import RemoteBlobs
 from roadworthy.store.store import Store
 from roadworthy.store.sweeping import Sweep
 
@@ -109,6 +110,11 @@ def _collect(
         plan = msgspec.structs.replace(plan, live=_plan(store, rules, removed=True).live)
     tell("sweeping blobs")
     swept = sweeping.sweep(store.blobs, plan.live, grace_s=grace_s, dry_run=dry_run)
+    if isinstance(store.blobs, RemoteBlobs):
+        far = remote_sweeping.sweep(store.blobs, plan.live, grace_s=grace_s, dry_run=dry_run)
+        swept = msgspec.structs.replace(
+            swept, blobs=swept.blobs + far.blobs, freed=swept.freed + far.freed, young=swept.young + far.young
+        )
     folders = _folders(store.home, rules, dry_run=dry_run)
     tell("compacting")
     labels = inference_rows.merge_labels(store.home, dry_run=dry_run)

@@ -82,7 +82,7 @@ class RemoteBlobs(Blobs):
     def get(self, digest: str) -> bytes:
         if super().has(digest):
             return super().get(digest)
-        with self._named(digest):
+        with self.named(digest):
             content = bytes(_obstore().get(self.remote, self._key(digest)).bytes())
         if digest_of(content) != digest:
             raise _damaged(digest)
@@ -119,7 +119,7 @@ class RemoteBlobs(Blobs):
         hasher = blake3()
         key, end = self._key(digest), start + length
         while start < end:
-            with self._named(digest):
+            with self.named(digest):
                 piece = bytes(
                     await _obstore().get_range_async(self.remote, key, start=start, end=min(start + PIECE, end))
                 )
@@ -134,14 +134,14 @@ class RemoteBlobs(Blobs):
         age_s = self._age_s(digest)
         if age_s is not None and age_s < FRESH_S:
             return False
-        with self._named(digest):
+        with self.named(digest):
             _obstore().put(self.remote, self._key(digest), content, chunk_size=PART, max_concurrency=4)
         return True
 
     def _age_s(self, digest: str) -> float | None:
         """How long ago a blob was written there; None when it was not."""
         try:
-            with self._named(digest):
+            with self.named(digest):
                 found = _obstore().head(self.remote, self._key(digest))
         except Fault as problem:
             if problem.code == "not_found":
@@ -162,7 +162,7 @@ class RemoteBlobs(Blobs):
 
     def _chunks(self, key: str, about: str) -> Iterator[bytes]:
         obstore = _obstore()
-        with self._named(about):
+        with self.named(about):
             size, start = int(obstore.head(self.remote, key)["size"]), 0
             while start < size:
                 piece = bytes(obstore.get_range(self.remote, key, start=start, end=min(start + PIECE, size)))
@@ -174,7 +174,7 @@ class RemoteBlobs(Blobs):
         return f"{digest[:2]}/{digest[2:]}"
 
     @contextlib.contextmanager
-    def _named(self, about: str) -> Iterator[None]:
+    def named(self, about: str) -> Iterator[None]:
         """Failures of the object store as ours."""
         from obstore.exceptions import BaseError, NotFoundError
 
@@ -213,11 +213,11 @@ class SignedBlobs(RemoteBlobs):
 
     def drop_parts(self, upload: str, count: int) -> None:
         """Forget the parts of a blob that does not come."""
-        with self._named(upload), contextlib.suppress(FileNotFoundError):
+        with self.named(upload), contextlib.suppress(FileNotFoundError):
             _obstore().delete(self.remote, _parts(upload, count))
 
     def _sign(self, method: Any, key: str, seconds: int) -> str:
-        with self._named(key):
+        with self.named(key):
             url: str = _obstore().sign(self.remote, method, key, timedelta(seconds=seconds))
         return url
 

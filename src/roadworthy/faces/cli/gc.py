@@ -12,8 +12,9 @@ from roadworthy.nouns.project import Duration, Retention, seconds
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Show what would go, and touch nothing.")
 @click.option("--grace", default="1d", show_default=True, help="What was written or used within this time stays.")
+@click.option("--blobs", default="", envvar="ROADWORTHY_SERVER_BLOBS", help="The bucket of a server: s3://…, as there.")
 @output.json_option
-def command(grace: str, *, dry_run: bool, as_json: bool) -> None:
+def command(grace: str, blobs: str, *, dry_run: bool, as_json: bool) -> None:
     """Free the space of what nothing needs any more.
 
     Blobs that no snapshot, run, model, certificate or other record names leave the disk; by the rules of [retention],
@@ -32,6 +33,10 @@ def command(grace: str, *, dry_run: bool, as_json: bool) -> None:
     from roadworthy.operate import retention
 
     with open_anywhere() as store:
+        if blobs:
+            from roadworthy.store.remote_blobs import connect
+
+            store.blobs = connect(blobs, store.home / "blobs")
         made = retention.collect(
             store, _rules(), grace_s=_seconds(grace), dry_run=dry_run, tell=output.say if not as_json else _quiet
         )
