@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from roadworthy.notebooks.rules.catalogue import chosen, every
 from roadworthy.notebooks.rules.subject import Surroundings
@@ -283,6 +285,24 @@ def test_marimo_refuses_a_name_made_twice_and_circles(tmp_path: Path) -> None:
         (0, "this cell and cell 2 wait for each other"),
         (2, "`a` is made in cell 1 too"),
     ]
+
+
+EVERY_CELL = [cell for cells in ([c for _, c, _ in FOUND] + [c for _, c in LEFT_ALONE]) for cell in cells]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cells=st.lists(st.sampled_from(EVERY_CELL), max_size=8), cut=st.integers(0, 60))
+def test_any_mixture_of_cells_whole_or_cut_off_is_checked(tmp_path: Path, cells: list[Any], cut: int) -> None:
+    mixed = [
+        cell[: max(len(cell) - cut, 1)] if isinstance(cell, str) and n % 3 == 2 else cell
+        for n, cell in enumerate(cells)
+    ]
+    found = findings(tmp_path, *mixed)
+    lines = [(cell if isinstance(cell, str) else "".join(cell["source"])).split("\n") for cell in mixed]
+    for finding in found:
+        assert finding.cell < len(mixed)
+        assert finding.line <= len(lines[finding.cell])
+        assert finding.column <= len(lines[finding.cell][finding.line - 1]) + 1
 
 
 def test_rules_are_chosen_by_code_beginning_and_name() -> None:

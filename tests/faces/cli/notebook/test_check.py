@@ -1,6 +1,7 @@
 """`rw notebook check` as a process: what it prints, its forms, its exit codes."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -112,6 +113,43 @@ def test_rules_are_listed(tmp_path: Path) -> None:
     assert code_ == 0
     assert "RWN502  fit-before-split" in out
     assert len(json.loads(rw(tmp_path, "--rules", "--json")[1])["rules"]) > 35
+
+
+PLUGIN = """
+from roadworthy.notebooks.rules.finding import Finding
+class Shout:
+    '''A cell shouts.
+
+    Nobody likes to be shouted at by a notebook, least of all in a review.
+
+    Fix: whisper.
+    '''
+    code, name, severity = "SHO001", "shout", "warn"
+    def find(self, subject):
+        for cell in subject.notebook.code:
+            if "!!" in cell.source:
+                yield subject.finding(self, cell.index, None, "this cell shouts", fix="whisper")
+RULES = (Shout(),)
+"""
+
+
+def test_a_package_may_bring_rules(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    information = site / "shout-1.0.dist-info"
+    information.mkdir(parents=True)
+    (site / "shout.py").write_text(PLUGIN)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: shout\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[roadworthy.notebook_rules]\nshout = shout:RULES\n")
+    write(tmp_path, "print('Hi!!')")
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    command = [RW, "notebook", "check", "made.ipynb", "--select", "SHO"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 5
+    assert done.stdout.startswith("warning[SHO001] shout: this cell shouts")
+    (site / "shout.py").write_text("RULES = 1 / 0")
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 2
+    assert "shout:RULES" in done.stderr
 
 
 def test_what_a_notebook_holds_is_shown_not_obeyed(tmp_path: Path) -> None:
