@@ -21,7 +21,7 @@ MLFLOW: dict[Code, tuple[str, int]] = {
     Code.REFUSED: ("PERMISSION_DENIED", 403),
     Code.UNAVAILABLE: ("TEMPORARILY_UNAVAILABLE", 503),
 }
-_MLFLOW_PATHS = ("/api/2.0/", "/api/3.0/", "/ajax-api/", "/v1/traces")
+_MLFLOW_PATHS = ("/api/2.0/", "/api/3.0/", "/ajax-api/", "/v1/traces", "/graphql")
 
 
 class TooLarge(Exception):

@@ -476,6 +476,67 @@ SEARCH_TALK = [
     ],
 ]
 
+RUN_FIELDS = """
+info { runName status runUuid experimentId artifactUri endTime lifecycleStage startTime userId }
+experiment { experimentId name tags { key value } artifactLocation lifecycleStage lastUpdateTime }
+modelVersions { status version name source }
+data { metrics { key value step timestamp } params { key value } tags { key value } }
+inputs { datasetInputs { dataset { digest name profile schema source sourceType } tags { key value } }
+         modelInputs { modelId } }
+outputs { modelOutputs { modelId step } }
+"""
+GET_RUN = f"""query GetRun($data: MlflowGetRunInput!) @component(name: "MLflow.ExperimentRunTracking") {{
+  mlflowGetRun(input: $data) {{ apiError {{ helpUrl code message }} run {{ {RUN_FIELDS} }} }}
+}}"""
+SEARCH_RUNS = f"""query SearchRuns($data: MlflowSearchRunsInput!) {{
+  mlflowSearchRuns(input: $data) {{ apiError {{ helpUrl code message }} runs {{ {RUN_FIELDS} }} }}
+}}"""
+GET_EXPERIMENT = """query MlflowGetExperimentQuery($input: MlflowGetExperimentInput!) {
+  mlflowGetExperiment(input: $input) {
+    apiError { code message }
+    experiment { artifactLocation creationTime effectiveTraceArchivalRetention experimentId lifecycleStage name
+                 tags { key value } }
+  }
+}"""
+HISTORY = """query GetMetricHistoryBulkInterval($data: MlflowGetMetricHistoryBulkIntervalInput!)
+@component(name: "MLflow.ExperimentRunTracking") {
+  mlflowGetMetricHistoryBulkInterval(input: $data) {
+    __typename metrics { timestamp step runId key value } apiError { code message }
+  }
+}"""
+
+
+def graphql(query: str, **variables: Any) -> Step:
+    return post("/graphql", query=query, variables=variables)
+
+
+GRAPHQL_TALK = [
+    created("graphql", tags=pairs(team="ml")),
+    begun(run_name="one", start_time=AT, user_id="ada"),
+    post(
+        f"{RUNS}/log-batch",
+        run_id="{run}",
+        metrics=points(("acc", 0.9, 0, 0), ("acc", 0.8, 1, 1), ("nan", "NaN", 0, 7)),
+        params=pairs(lr="0.1"),
+    ),
+    post(
+        f"{RUNS}/log-inputs",
+        run_id="{run}",
+        datasets=[{"dataset": {"name": "d", "digest": "1", "source_type": "local", "source": "s"}}],
+    ),
+    post(f"{V2}/registered-models/create", name="late graphql"),
+    post(f"{V2}/model-versions/create", name="late graphql", source="s3://bucket/models/one", run_id="{run}"),
+    graphql(GET_RUN, data={"runId": "{run}"}),
+    graphql(GET_RUN, data={"runId": NO_RUN}),
+    graphql(SEARCH_RUNS, data={"filter": "metrics.acc > 0.1", "experimentIds": ["{group}"]}),
+    graphql(SEARCH_RUNS, data={"filter": "metrics.acc >", "experimentIds": ["{group}"]}),
+    graphql(GET_EXPERIMENT, input={"experimentId": "{group}"}),
+    graphql(GET_EXPERIMENT, input={"experimentId": "987654"}),
+    graphql(
+        '{ a: mlflowGetRun(input: {runId: "{run}"}) { run { ...F } } } fragment F on MlflowRunExtension { __typename }'
+    ),
+]
+
 ALL = {
     "experiments": EXPERIMENTS_TALK,
     "search experiments": SEARCH_EXPERIMENTS_TALK,
@@ -483,4 +544,5 @@ ALL = {
     "batches": BATCHES_TALK,
     "inputs": INPUTS_TALK,
     "search runs": SEARCH_TALK,
+    "graphql": GRAPHQL_TALK,
 }

@@ -19,6 +19,7 @@ from roadworthy.faces.server.mlflow import (
     server_info,
 )
 from roadworthy.faces.server.mlflow.datasets import handlers as datasets
+from roadworthy.faces.server.mlflow.graphql import handlers as graphql
 from roadworthy.faces.server.mlflow.logged_models import handlers as logged_models
 from roadworthy.faces.server.mlflow.logged_models import store as logged_models_store
 from roadworthy.faces.server.mlflow.traces import assessing, ingest
@@ -36,6 +37,7 @@ ROUTES: tuple[Route, ...] = (
     *run_logging.ROUTES,
     *run_search.ROUTES,
     *metric_history.ROUTES,
+    *graphql.ROUTES,
     *artifacts.ROUTES,
     *multipart.ROUTES,
     *run_artifacts.ROUTES,
