@@ -62,7 +62,8 @@ def _original(plan: Plan) -> dict[str, Any]:
         for place, node in enumerate(ast.parse(source).body):
             exec(compile(ast.Module([node], []), f"cell {cell}", "exec"), namespace)
             statement = statements.get((cell, place))
-            for name in statement.touches if statement and statement.kind != "import" else ():
+            touched = statement.touches | plan.program.shared(statement) if statement else ()
+            for name in touched if statement and statement.kind != "import" else ():
                 try:
                     taken[key_of((cell, place), name)] = copy.deepcopy(namespace[name])
                 except (KeyError, TypeError):

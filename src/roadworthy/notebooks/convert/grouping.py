@@ -224,7 +224,7 @@ class _Grouping:
 
     def _can_be_kept(self, crossing: Crossing) -> bool:
         maker = next(e for e in self.kept if e.statement.key == crossing.maker)
-        if maker.statement.kind == "define":
+        if maker.statement.kind in {"define", "display"}:
             return False
         if self.seen is None:
             return not isinstance(getattr(maker.statement.node, "value", None), ast.GeneratorExp | ast.Lambda)

@@ -39,10 +39,26 @@ def occurrences(tree: ast.AST) -> list[Occurrence]:
 
 def reads(tree: ast.stmt) -> set[str]:
     """The names whose values it needs, those needed only when a function in it is called included."""
-    found = {o.node.id for o in occurrences(tree) if o.reads or isinstance(o.node.ctx, ast.Del)}
+    own = _bound_first(tree)
+    found = {
+        o.node.id for o in occurrences(tree) if (o.reads and o.node.id not in own) or isinstance(o.node.ctx, ast.Del)
+    }  # fmt: skip
     if isinstance(tree, ast.AugAssign) and isinstance(tree.target, ast.Name):
         found.add(tree.target.id)
     return found
+
+
+def _bound_first(tree: ast.stmt) -> set[str]:
+    """Names that a loop or block binds before it reads them: what they were before does not matter."""
+    if not isinstance(tree, ast.For | ast.With):
+        return set()
+    first: dict[str, bool] = {}
+    for each in occurrences(tree):
+        if not each.deferred:
+            first.setdefault(each.node.id, each.reads)
+    targets = [tree.target] if isinstance(tree, ast.For) else [i.optional_vars for i in tree.items if i.optional_vars]
+    named = {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+    return {name for name in named if not first.get(name, True)}
 
 
 def binds(tree: ast.stmt) -> set[str]:

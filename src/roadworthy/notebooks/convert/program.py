@@ -62,6 +62,12 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Names whose value is another after it."""
         return self.binds | self.changes
 
+    @property
+    def grown(self) -> frozenset[str]:
+        """Names that `+=` is used on: it changes a list, and makes a new number."""
+        found = (n.target for n in ast.walk(self.node) if isinstance(n, ast.AugAssign))
+        return frozenset(target.id for target in found if isinstance(target, ast.Name))
+
 
 class Section(msgspec.Struct, frozen=True):
     """What stands under one heading: its title (empty before the first), and prose by the cell it stands before."""
@@ -92,8 +98,8 @@ class Program(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
     left: tuple[tuple[int, str], ...] = ()
 
     @functools.cached_property
-    def entangled(self) -> frozenset[str]:
-        """Names that stand for one object (`b = a`), which is changed by one of them."""
+    def mates(self) -> dict[str, set[str]]:
+        """Names that stand for one object (`b = a`) which is changed by one of them, each with all of its kind."""
         classes: dict[str, set[str]] = {}
         for statement in self.statements:
             node = statement.node
@@ -105,11 +111,17 @@ class Program(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
             if len(names_of) > 1:
                 joined = set().union(names_of, *(classes.get(name, set()) for name in names_of))
                 classes.update(dict.fromkeys(joined, joined))
-        changed = {name for s in self.statements for name in s.changes}
-        # `b += …` changes a list, and makes a new number.
-        grown = (n.target for s in self.statements for n in ast.walk(s.node) if isinstance(n, ast.AugAssign))
-        changed |= {target.id for target in grown if isinstance(target, ast.Name)}
-        return frozenset(name for name, joined in classes.items() if joined & changed)
+        changed = {name for s in self.statements for name in s.grown | s.changes}
+        return {name: joined for name, joined in classes.items() if joined & changed}
+
+    def shared(self, statement: "Statement") -> set[str]:
+        """Other names whose objects a statement changes by changing one that is the same."""
+        return set().union(*(self.mates.get(name, set()) for name in statement.grown | statement.changes))
+
+    @property
+    def entangled(self) -> set[str]:
+        """Names that stand for an object which has another name too, and is changed."""
+        return set(self.mates)
 
     def step_tag(self, cell: int) -> str:
         """The step that a cell's tag asks for, or its `%%rw step NAME`; empty for none."""

@@ -79,7 +79,7 @@ def _working(program: Program, hoisted: Hoisted) -> list[Statement]:
 
 def _effect(statement: Statement, program: Program, hoisted: Hoisted, seen: Seen | None) -> Effect:
     reads = set(hoisted.expanded(statement.reads))
-    changes = set(statement.changes)
+    changes = set(statement.changes) | program.shared(statement)
     binds, weak = set(statement.binds), set(statement.weak)
     called = [hoisted.definitions[n] for n in reads if n in hoisted.definitions]
     for definition in called:

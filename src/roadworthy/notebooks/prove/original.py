@@ -131,7 +131,7 @@ def _places(program: Program) -> tuple[tuple[Place, ...], dict[int, tuple[str, .
             statement.cell, "rw:report"
         ):
             continue
-        for name in statement.touches - program.imports.keys():
+        for name in (statement.touches | program.shared(statement)) - program.imports.keys():
             last[(statement.cell, statement.kind, name)] = statement.key
         changed[statement.key] = set(statement.changes)
     names: dict[tuple[int, int], set[str]] = {}
