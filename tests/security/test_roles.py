@@ -196,3 +196,49 @@ def test_editors_of_one_project_do_not_meet_in_artifacts(own_world: World) -> No
     assert own_world.ask("viewer@other", "GET", PROXY).status == 403
     assert own_world.tables() == own_world.before
     assert [a.path for a in artifacts.listing(own_world.store, secret.run)] == [f"{MARK}.txt"]
+
+
+def test_what_is_ones_own_cannot_be_made_to_point_at_others(own_world: World) -> None:
+    """An editor of another project, with an experiment, a run and a model of their own, reaches through none of them."""
+    secret, who = own_world.secret, "editor@other"
+
+    def post(path: str, body: dict[str, object]) -> tuple[int, bytes]:
+        said = own_world.ask(who, "POST", V2 + path, json=body)
+        return said.status, said.body
+
+    mine = [{"key": "roadworthy.project", "value": "other"}]
+    theirs = [{"key": "roadworthy.project", "value": "secret"}]
+    experiment = own_world.ask(who, "POST", f"{V2}/experiments/create", json={"name": "mine", "tags": mine}).json[
+        "experiment_id"
+    ]
+    run = own_world.ask(who, "POST", f"{V2}/runs/create", json={"experiment_id": experiment}).json["run"]["info"][
+        "run_id"
+    ]
+    assert post("/registered-models/create", {"name": "mine", "tags": mine})[0] == 200
+    before = own_world.tables()
+    root = f"mlflow-artifacts:/{secret.experiment}/{secret.run}/artifacts"
+    for body in (
+        {"source": root, "run_id": secret.run}, {"source": root, "run_id": run}, {"source": root},
+        {"source": f"runs:/{secret.run}/x", "run_id": secret.run}, {"source": f"runs:/{secret.run}/x", "run_id": run},
+        {"source": f"models:/{secret.logged}", "model_id": secret.logged}, {"source": f"models:/{secret.model}/1"},
+        {"source": f"models:/{secret.model}@{MARK}-alias"},
+        {"source": f"mlflow-artifacts:/{secret.experiment}/models/{secret.logged}/artifacts", "model_id": secret.logged},
+    ):  # fmt: skip
+        status, said = post("/model-versions/create", {"name": "mine", **body})
+        assert status in (400, 403, 404), (body, said)
+    for path, more in (
+        ("/experiments/create", {"name": "planted", "tags": theirs}),
+        ("/registered-models/create", {"name": "planted", "tags": theirs}),
+        ("/experiments/set-experiment-tag", {"experiment_id": experiment, **theirs[0]}),
+        ("/registered-models/set-tag", {"name": "mine", **theirs[0]}),
+        ("/runs/create", {"experiment_id": secret.experiment}),
+        ("/logged-models", {"experiment_id": secret.experiment, "name": "planted"}),
+    ):  # fmt: skip
+        assert post(path, dict(more))[0] in (400, 403, 404), path
+    assert own_world.tables() == before
+    for path, more in (
+        ("/runs/search", {"experiment_ids": [experiment, secret.experiment]}),
+        ("/logged-models/search", {"experiment_ids": [experiment, secret.experiment]}),
+        ("/experiments/search", {"max_results": 100, "view_type": "ALL"}),
+    ):  # fmt: skip
+        assert MARK.encode() not in post(path, dict(more))[1], path

@@ -105,6 +105,16 @@ def test_a_proxys_word_counts_only_when_there_is_one(store: Store) -> None:
                 assert log.newest(reader, limit=1)[0].detail["from"] == source
 
 
+@pytest.mark.parametrize("header", ["x-forwarded-for", "X-Forwarded-Host", "forwarded", "x-real-ip", "via"])
+def test_a_proxy_nobody_told_of_does_not_open_the_door_to_everybody(
+    alone: Conversation, store: Store, header: str
+) -> None:
+    said = alone.ask("GET", PROXY, headers={header: "1.2.3.4"})
+    assert (said.status, "--behind-proxy" in said.body.decode()) == (403, True)
+    with Conversation(store, Settings(behind_proxy=True)) as told:
+        assert told.ask("GET", PROXY, headers={header: "1.2.3.4"}).status == 200
+
+
 def test_guessers_are_slowed_and_told_so(public: Conversation, store: Store) -> None:
     users.add(store, "ada", {"*": "admin"}, password=GOOD)
     wrong = {"authorization": "Basic " + base64.b64encode(b"ada:wrong").decode()}

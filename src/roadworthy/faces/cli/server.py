@@ -36,7 +36,7 @@ def _option(*names: str, **more: Any) -> Callable[[Any], Any]:
 @_option("--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A TOML file with [server].")
 @_option("--url", help="The address by which clients reach it, when a proxy stands before it.")
 @_option("--allow-host", "allow_hosts", multiple=True, help="A name it answers for, beside its addresses. Repeatable.")
-@_option("--login/--no-login", help="Ask who everybody is. [default: on, but for the loopback address]")
+@_option("--login/--no-login", help="Ask who everybody is. [default: on, but for the bare loopback address]")
 @_option("--tls-cert", type=click.Path(), help="PEM file of the certificate chain; with --tls-key it speaks TLS.")
 @_option("--tls-key", type=click.Path(), help="PEM file of its key.")
 @_option("--behind-proxy", is_flag=True, help="A proxy of yours speaks TLS and says where requests come from.")
@@ -44,6 +44,7 @@ def _option(*names: str, **more: Any) -> Callable[[Any], Any]:
 @_option("--requests-per-s", type=float, help="Of one identity or address; 0 for any number. [default: 0]")
 @_option("--log-format", type=click.Choice(["text", "json"]), help="Of the log on stderr. [default: text]")
 @_option("--access-log/--no-access-log", help="Log each request. [default: off]")
+@_option("--mlflow-ui", metavar="PYTHON_OR_FOLDER", help="Serve MLflow's own pages, of the MLflow that is there.")
 @click.pass_context
 def command(ctx: click.Context, /, home: Path, config: Path | None, **flags: Any) -> None:
     r"""Serve tracking and the model registry to MLflow's clients.
@@ -56,6 +57,7 @@ def command(ctx: click.Context, /, home: Path, config: Path | None, **flags: Any
       rw server
       rw server --port 5001 --store postgresql://ml@db/road --blobs s3://road/blobs
       rw server token create laptop --role editor
+      rw server --mlflow-ui .venv/bin/python
       rw server --host 0.0.0.0 --tls-cert chain.pem --tls-key key.pem --allow-host mlflow.example.com
       MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python train.py
     """
@@ -100,6 +102,7 @@ def _place(said: dict[str, Any]) -> "Place":
 
 
 def _settings(said: dict[str, Any], table: "Table", place: "Place") -> "Settings":
+    from roadworthy.faces.server.mlflow import pages
     from roadworthy.faces.server.server import Settings
 
     login = said["login"]
@@ -108,7 +111,8 @@ def _settings(said: dict[str, Any], table: "Table", place: "Place") -> "Settings
     return Settings(
         url=said["url"] or "",
         hosts=tuple(said["allow_hosts"]),
-        login=bool(login) or not place.loopback,
+        # Behind a proxy the loopback address is everybody's.
+        login=login if login is not None else not place.loopback or bool(said["behind_proxy"]),
         exposed=not place.loopback,
         behind_proxy=bool(said["behind_proxy"]),
         secure=place.certificate is not None or bool(said["behind_proxy"]),
@@ -118,6 +122,7 @@ def _settings(said: dict[str, Any], table: "Table", place: "Place") -> "Settings
         log_format=said["log_format"] or "text",
         access_log=bool(said["access_log"]),
         private_webhooks=bool(said["private_webhooks"]),
+        mlflow_ui=str(pages.folder(said["mlflow_ui"])) if said["mlflow_ui"] else "",
     )
 
 

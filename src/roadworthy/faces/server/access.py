@@ -26,11 +26,14 @@ SAFE_METHODS = ("GET", "HEAD")
 BURST_S = 5.0
 BUCKETS_MAX = 50_000
 LOGIN = "/login"
+PROXIES_SAY = frozenset({b"x-forwarded-for", b"x-forwarded-host", b"forwarded", b"x-real-ip", b"via"})
 
 
 def guards(settings: Settings) -> tuple[Guard, ...]:
     """Those of a server that was started so."""
     found: list[Guard] = [_host(settings), _who if settings.login else _owner]
+    if not settings.login and not settings.behind_proxy:
+        found.insert(1, _no_proxy)
     if settings.behind_proxy:
         found.insert(0, _forwarded)
     if settings.requests_per_s:
@@ -82,6 +85,17 @@ def _host(settings: Settings) -> Guard:
         return None
 
     return guard
+
+
+def _no_proxy(server: Server, request: Request, route: Route | None) -> Reply | None:  # noqa: ARG001
+    """Whoever trusts this machine does not trust all whom a proxy on it lets through."""
+    for name, _ in request.headers.raw:
+        if name in PROXIES_SAY:
+            fix = "start it with --behind-proxy (and --no-login if the proxy knows who may come in)"
+            return errors.answer(
+                _Refusal("this server is not meant to be reached through a proxy", 403, fix), request, route
+            )
+    return None
 
 
 def _owner(server: Server, request: Request, route: Route | None) -> Reply | None:  # noqa: ARG001

@@ -85,9 +85,13 @@ async def token_create(server: Server, request: Request) -> Made:
     """Make a token with roles that one has oneself; its secret is shown once."""
     asked = body(request, NewToken)
     given = _own(request, asked.roles)
-    secret, made = await server.write(
-        lambda store: tokens.create(store, asked.name, given, days=asked.days), request.identity
-    )
+
+    def work(store: Store) -> tuple[str, Token]:
+        with store.read() as reader:  # a user's token ends with the user
+            owner = request.identity.name if users.find(reader, request.identity.name) is not None else ""
+        return tokens.create(store, asked.name, given, days=asked.days, owner=owner)
+
+    secret, made = await server.write(work, request.identity)
     return Made(secret=secret, token=made)
 
 

@@ -150,6 +150,8 @@ async def set_tag(server: Server, request: Request) -> Reply:
     def work(store: Store) -> None:
         with store.read() as reader:
             named = require(reader, message.name, request.identity, "editor")
+        if message.key == schema.PROJECT_TAG and message.value != named.project:
+            raise invalid(f"the tag '{schema.PROJECT_TAG}' is given when a registered model is created, and stays")
         model_names.set_tag(store, message.name, message.key, message.value)
         model_events.model_tagged(store, named, message.key, message.value)
 
