@@ -11,6 +11,7 @@ is some thousand rows. Chunks of 4,096 points or more stay as they are.
 import math
 import sys
 from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from operator import lt
 from typing import NamedTuple
@@ -20,6 +21,7 @@ Point = tuple[int, int, float]  # at_ms, step, value
 MERGED = 64  # chunks of one level become one of the next
 LEVELS = (MERGED, MERGED * MERGED)  # fewer points than these: level 0, level 1
 LAST_LEVEL = len(LEVELS)
+EARLIEST_MS = -(2**63)
 
 
 class Chunk(NamedTuple):
@@ -53,11 +55,20 @@ def merge(parts: Sequence[bytes]) -> Chunk:
     return _chunk(steps, moments, values)
 
 
-def unpack(parts: Sequence[bytes]) -> list[Point]:
-    """The points of some chunks, in order, equal ones once."""
+def unpack(parts: Sequence[bytes], *, since_ms: int = EARLIEST_MS, most: int | None = None) -> list[Point]:
+    """The points of some chunks, in order, equal ones once.
+
+    Args:
+        since_ms, most: of one chunk no more need be given than so many points from this moment on.
+    """
     steps, moments, values = array("q"), array("q"), array("d")
     for data in parts:
         _read(data, steps, moments, values)
+    if most is not None and len(parts) == 1:
+        start = bisect_left(moments, since_ms)
+        some = moments[start : start + most]
+        if all(map(lt, some, some[1:])):
+            return list(zip(some, steps[start : start + most], values[start : start + most], strict=True))
     points = list(zip(moments, steps, values, strict=True))
     if all(map(lt, moments, moments[1:])):
         return points

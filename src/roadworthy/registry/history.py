@@ -29,7 +29,6 @@ SELECT data FROM metric_chunks WHERE run = :run AND key = :key AND level = :leve
 _ALL = "SELECT data FROM metric_chunks WHERE run = :run AND key = :key ORDER BY first_ms, last_ms"
 # A metric of one point has no chunk.
 _ONLY = "SELECT at_ms, step, value FROM metrics WHERE run = :run AND key = :key AND points = 1"
-EARLIEST_MS = -(2**63)
 
 
 def of_run(store: Store, run_id: str, key: str, *, limit: int = POINTS_MAX) -> list[MetricPoint]:
@@ -52,7 +51,8 @@ def page(reader: Reader, run: int, key: str, *, after: Point | None, limit: int)
     found = [point for point in _only(reader, run, key) if after is None or _later(point, after)]
     if found:
         return found[:limit]
-    for points in _blocks(reader, run, key, EARLIEST_MS if after is None else after[0]):
+    # Of one block two points may be passed over: the one gone on from, and one that ended the block before.
+    for points in _blocks(reader, run, key, chunks.EARLIEST_MS if after is None else after[0], limit + 2):
         if after is not None and points and not _later(points[0], after):
             del points[: bisect_right(points, chunks.place(after), key=chunks.place)]
         found += points[1:] if found and points and chunks.same(found[-1], points[0]) else points
@@ -75,8 +75,8 @@ def sample(points: Sequence[Point], count: int) -> list[Point]:
     return found
 
 
-def _blocks(reader: Reader, run: int, key: str, since_ms: int) -> Iterator[list[Point]]:
-    """Ordered points, a run of chunks that overlap in time together."""
+def _blocks(reader: Reader, run: int, key: str, since_ms: int, most: int) -> Iterator[list[Point]]:
+    """Ordered points, a run of chunks that overlap in time together; at least `most` of those there are since then."""
     spans = reader.rows(_SPANS, run=run, key=key, since_ms=since_ms)
     start = 0
     while start < len(spans):
@@ -89,7 +89,7 @@ def _blocks(reader: Reader, run: int, key: str, since_ms: int) -> Iterator[list[
             for _, _, level, seq, _ in spans[start:end]
             if (row := reader.row(_DATA, run=run, key=key, level=level, seq=seq)) is not None
         ]
-        yield chunks.unpack(parts)
+        yield chunks.unpack(parts, since_ms=since_ms, most=most)
         start = end
 
 
