@@ -38,6 +38,8 @@ _LASTING = (
     "set",
     "ion",
 )
+# How functions begin that are called for a value, which the cell then shows.
+_GIVING = ("read_", "load_", "fetch_", "get_", "to_", "concat", "merge", "crosstab", "pivot", "unique", "describe")
 _DRAWING = frozenset({"matplotlib", "seaborn", "pylab"})
 # Modules whose calls leave nothing in the process; files they write are looked after.
 _HARMLESS = frozenset({"roadworthy", "time", "gc", "joblib", "json", "pickle", "IPython", "pprint"})
@@ -200,7 +202,7 @@ def _sets_up(own: CellFlow, flow: Flow) -> bool:
     modules = {name: made for name, made in flow.imports.items() if not made.attribute or made.attribute.islower()}
     for node in ast.walk(own.tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            dotted = _dotted(node.value.func)
+            dotted = "" if _gives_value(node.value.func) else _dotted(node.value.func)
         elif isinstance(node, ast.Assign | ast.AugAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             dotted = next((_dotted(t) for t in targets if isinstance(t, ast.Attribute | ast.Subscript)), "")
@@ -213,6 +215,17 @@ def _sets_up(own: CellFlow, flow: Flow) -> bool:
         if (top not in _DRAWING and top not in _HARMLESS) or (top in _DRAWING and rest.startswith(_LASTING)):
             return True
     return False
+
+
+def _gives_value(function: ast.expr) -> bool:
+    """Whether a call is made for what it gives (`pd.DataFrame(…)`, `pd.read_csv(…).head()`) and not for what it does."""
+    inner = ast.walk(function)
+    if any(isinstance(node, ast.Call) for node in inner):
+        return True
+    last = (
+        function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+    )
+    return last[:1].isupper() or last.startswith(_GIVING)
 
 
 def _dotted(node: ast.AST) -> str:
