@@ -123,7 +123,7 @@ KINDS = (
 
 
 def new_run(connection: Connection, name: str = "bench") -> str:
-    made = connection.call("runs/create", experiment_id="0", run_name=name, start_time=AT)
+    made = connection.insist("runs/create", experiment_id="0", run_name=name, start_time=AT)
     return str(made["run"]["info"]["run_id"])
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 ANSWER_S_MAX = 120.0
 RECEIVE_BYTES = 1 << 18
+TRIES_MAX = 5
 
 Stream = Generator[bytes, bytes, None]
 
@@ -154,6 +155,15 @@ class Connection:
         """A POST of MLflow's REST API; its answer decoded."""
         return json.loads(self.ask(post(name, **fields)))
 
+    def insist(self, name: str, /, **fields: Any) -> Any:
+        """As `call`, again where the connection is lost: a busy peer's workers end and are started again."""
+        for _ in range(TRIES_MAX - 1):
+            try:
+                return self.call(name, **fields)
+            except OSError:
+                time.sleep(1.0)
+        return self.call(name, **fields)
+
     def get(self, path: str) -> Any:
         return json.loads(self.ask(request("GET", "/api/2.0/mlflow/" + path)))
 
@@ -189,11 +199,26 @@ class _Client:
         self._rest = self._rest[self._try(self._rest) :]
         return not self._rest
 
+    def receive(self) -> bytes:
+        """Some bytes, none when the connection is lost."""
+        try:
+            return self.socket.recv(RECEIVE_BYTES)
+        except OSError:
+            return b""
+
+    def connect_again(self, port: int) -> int:
+        self.socket.close()
+        self.socket = connect(port)
+        self.socket.setblocking(False)
+        return self.socket.fileno()
+
     def _try(self, data: memoryview) -> int:
         try:
             return self.socket.send(data)
         except BlockingIOError:
             return 0
+        except OSError:
+            return len(data)  # lost: `receive` will tell
 
 
 def drive(port: int, streams: Sequence[Stream], seconds: float) -> Load:
@@ -223,16 +248,19 @@ def drive(port: int, streams: Sequence[Stream], seconds: float) -> Load:
                 if client.send_rest():
                     poll.modify(number, select.EPOLLIN)
                 continue
-            data = client.socket.recv(RECEIVE_BYTES)
-            if not data:
-                raise ConnectionResetError("the server closed a connection under load")
+            data = client.receive()
             answer = client.answer
-            if not answer.take(data):
+            if data and not answer.take(data):
                 continue
             requests += 1
-            good = answer.status < 300
+            good = bool(data) and answer.status < 300
             bad += not good
             client.answer = _Answer()
+            if not data:  # the server closed it: a bad answer, and a new connection
+                del clients[number]
+                number = client.connect_again(port)
+                clients[number] = client
+                poll.register(number, select.EPOLLIN)
             # A stream hears only of what succeeded: what it counts is what the server acknowledged.
             wanted = _next(client.stream, answer.body() if good else b"")
             if wanted is None or time.perf_counter() >= until:
