@@ -108,6 +108,15 @@ def test_the_project_file_says_what_is_looked_for(tmp_path: Path) -> None:
     assert "roadworthy.toml:4:" in err
 
 
+def test_from_outside_the_project_of_the_notebook_counts(tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    write(inside, "unknown")
+    (inside / "roadworthy.toml").write_text('[project]\nname = "p"\n[notebook]\nignore = ["RWN104"]\n')
+    assert rw(tmp_path, "inside")[0] == 0
+    assert rw(tmp_path, "inside/made.ipynb")[0] == 0
+
+
 def test_rules_are_listed(tmp_path: Path) -> None:
     code_, out, _ = rw(tmp_path, "--rules")
     assert code_ == 0

@@ -13,6 +13,7 @@ from roadworthy.notebooks.fix import fix as fix_file
 from roadworthy.notebooks.rules.rule import NotebookRule
 from roadworthy.notebooks.rules.subject import Surroundings
 from roadworthy.nouns.errors import EXIT_CODES, Code
+from roadworthy.nouns.project import Place
 from roadworthy.store import project_file
 
 
@@ -41,8 +42,7 @@ def command(ctx: click.Context, /, paths: tuple[Path, ...], form: str, *, as_jso
       rw notebook check . --ignore late-import --fix
       rw notebook check . --format sarif > findings.sarif
     """
-    found = project_file.find(Path.cwd())
-    place = project_file.read(found) if found is not None else None
+    place = _place(paths)
     rules = checks.rules_of(place, _words(options["select"]), _words(options["ignore"]))
     form = "json" if as_json else form
     if options["list_rules"]:
@@ -64,6 +64,15 @@ def command(ctx: click.Context, /, paths: tuple[Path, ...], form: str, *, as_jso
         ctx.exit(EXIT_CODES[Code.INVALID])
     if any(each.failed for each in checked):
         ctx.exit(EXIT_CODES[Code.REFUSED])
+
+
+def _place(paths: tuple[Path, ...]) -> Place | None:
+    """The project around the current folder, else the one around the first path."""
+    found = project_file.find(Path.cwd())
+    if found is None and paths:
+        first = paths[0].resolve()
+        found = project_file.find(first if first.is_dir() else first.parent)
+    return project_file.read(found) if found is not None else None
 
 
 def _fix(paths: list[Path], rules: tuple[NotebookRule, ...], around: Surroundings) -> int:
