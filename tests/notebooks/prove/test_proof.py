@@ -133,3 +133,16 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     assert "1 &amp; 2" in shown
     assert not re.search(r"(src|href)=", shown)
     assert str(tmp_path) not in shown
+
+
+def test_two_steps_that_give_parts_of_the_same_names_are_told_apart(tmp_path: Path) -> None:
+    cells = (
+        "import numpy as np",
+        "md:## First",
+        "a, b = np.arange(3), np.arange(4)\nc = a * 1",
+        "md:## Second",
+        "a, b = a * 2, b * 3",
+    )
+    made = converted(tmp_path, *cells)
+    assert made.proof.verdict == "identical", proof.text(made.proof)
+    assert [c.what for c in made.proof.compared if c.what.endswith('["a"]')]

@@ -112,7 +112,7 @@ class _Work:
         self.order = order
         self.store = store
         self.module = module
-        self._outputs: dict[str, Any] = {}
+        self._outputs: dict[bytes, Any] = {}
         self._tables: list[Any] = []
 
     def pair(self, pair: Pair) -> Found:
@@ -174,9 +174,11 @@ class _Work:
 
             return snapshots.read(self.store, snapshots.get(self.store, pair.snapshot), pd.DataFrame)
         assert pair.value is not None
-        if pair.value.digest not in self._outputs:
-            self._outputs[pair.value.digest] = formats.load(self.store.blobs, pair.value, keys=self.store.keys)
-        value = self._outputs[pair.value.digest]
+        # Not by the digest: that of a container is the same whatever its parts are.
+        which = msgspec.json.encode(pair.value)
+        if which not in self._outputs:
+            self._outputs[which] = formats.load(self.store.blobs, pair.value, keys=self.store.keys)
+        value = self._outputs[which]
         return value[pair.key] if pair.key else value
 
     def _models(self, one: Any, two: Any, likeness: Likeness) -> tuple[Likeness, str]:
