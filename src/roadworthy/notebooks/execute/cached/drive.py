@@ -113,7 +113,7 @@ class _Ordered:
             record, why = self._walk.look(code)
             below = [c for i, c in self._codes.items() if i > code.index and made.decisions[i].action != "reuse"]
             asked = self._asked_for(code, below)
-            if record is not None and not any(plan.usable(record, n, (), below) for n in asked):
+            if record is not None and not any(plan.usable(code, record, n, (), below) for n in asked):
                 return self._reuse(code, record, "what it reads came out the same")
             decision = plan.Decision(index=code.index, action="run", why=why or decision.why)
         elif record is not None:
@@ -177,6 +177,7 @@ class _Ordered:
         """Bring back what the cell reads and the kernel does not have, or has of another cell."""
         wanted = set(self._walk.makers) if code.touches is None else set(code.needs)
         values: dict[str, Value] = {}
+        statements: dict[str, str] = {}
         for name in {*wanted, "(random)", "(numpy.random)"}:
             maker = self._walk.makers.get(name)
             if maker is None or self._there.get(name) == maker or maker not in self._walk.records:
@@ -184,14 +185,22 @@ class _Ordered:
             made = self._walk.records[maker].made.get(name)
             if made is None:
                 continue
+            if made.value is None and name in self._codes[maker].statements:
+                statements[name] = self._codes[maker].statements[name]
+                self._there[name] = maker
+                continue
             if made.value is None:
                 if name.startswith("(") or code.touches is None:
                     continue
                 raise Anew(f"`{name}` of cell {maker + 1} is not there: {made.why}")
             values[name] = made.value
             self._there[name] = maker
-        if values:
-            self._order(Order(do="load", home=str(self._scene.store.home), answer="", load=values))
+        text = "\n".join(dict.fromkeys(statements.values()))
+        if text and self._scene.kernel.execute(text, silent=True).end != "ok":
+            raise Anew("what cells above import or define cannot be made again")
+        if values or statements:
+            home = str(self._scene.store.home)
+            self._order(Order(do="load", home=home, answer="", load=values, known=tuple(statements)))
             self._brought |= values.keys()
 
     def _order(self, order: Order) -> Deeds:

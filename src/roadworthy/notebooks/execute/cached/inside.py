@@ -65,6 +65,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         home: the store's folder.
         answer: the file for the answer.
         load: values by name.
+        known: names that are there now, and are no cell's doing.
         touched: names whose values the cell may have changed; None for all.
         wanted: names that cells below use; None for all.
     """
@@ -73,6 +74,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     home: str
     answer: str
     load: dict[str, Value] = {}
+    known: tuple[str, ...] = ()
     touched: tuple[str, ...] | None = ()
     wanted: tuple[str, ...] | None = ()
 
@@ -110,8 +112,10 @@ class Inside:
         self._files = _CellSeen(Path.cwd(), (str(home),))
         self._files.begin()
 
-    def load(self, values: dict[str, Value]) -> None:
-        """Bring values back under their names."""
+    def load(self, values: dict[str, Value], known: tuple[str, ...] = ()) -> None:
+        """Bring values back under their names; those known are there already."""
+        for name in known:
+            self._known[name] = (id(self._names[name]), objects.fingerprint(self._names[name]))
         for name, value in values.items():
             loaded = formats.load(self._blobs, value)
             if name == RANDOM:
@@ -274,7 +278,7 @@ def call(text: str, names: dict[str, Any]) -> None:
             _inside[:] = [Inside(names, Path(order.home))]
             answer = Deeds()
         elif order.do == "load":
-            _inside[0].load(order.load)
+            _inside[0].load(order.load, order.known)
             answer = Deeds()
         else:
             answer = _inside[0].after(order.touched, order.wanted)

@@ -62,6 +62,7 @@ class Code(msgspec.Struct, frozen=True, kw_only=True):
         sets_up: whether it changes how libraries behave for the cells below.
         seeds: whether it seeds generators of random numbers itself, so that what they were before is nothing to it.
         stands: by name it makes, a text that stands for the value whatever else the cell does: an import, a function.
+        statements: by the same names, the statement that makes it, which can be run alone.
     """
 
     index: int
@@ -76,6 +77,7 @@ class Code(msgspec.Struct, frozen=True, kw_only=True):
     sets_up: bool = False
     seeds: bool = False
     stands: dict[str, str] = {}
+    statements: dict[str, str] = {}
 
 
 def of(notebook: Notebook, flow: Flow, libraries: Libraries, *, name: str) -> list[Code]:
@@ -134,6 +136,7 @@ def _of_cell(cell: Cell, own: CellFlow, flow: Flow, libraries: Libraries, name: 
         value = os.environ.get(found)
         parts[f"variable {found}"] = "unset" if value is None else blake3(value.encode()).hexdigest()[:32]
     made_up = cell.id == f"cell-{cell.index}"
+    plain = _plain(own)
     return Code(
         index=own.index,
         step=f"notebook:{name}#{cell.index if made_up else cell.id}",
@@ -145,7 +148,8 @@ def _of_cell(cell: Cell, own: CellFlow, flow: Flow, libraries: Libraries, name: 
         texts=tuple(dict.fromkeys(t.value for t, _ in own.texts if isinstance(t.value, str) and len(t.value) < 500)),
         always=_always(cell, own, needs, opaque=opaque),
         sets_up=_sets_up(own, flow),
-        stands=_stands(own),
+        stands={name: stands for name, (stands, _) in plain.items()},
+        statements={name: text for name, (_, text) in plain.items()},
         seeds=any(call.name.endswith(("random.seed", "set_state")) and not call.owner for call in own.calls),
     )
 
@@ -156,25 +160,30 @@ def _code(cell: Cell, own: CellFlow) -> str:
     return blake3(said.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _stands(own: CellFlow) -> dict[str, str]:
-    """Imports by what they name (their libraries' versions are parts of whoever reads them), functions by their code.
+def _plain(own: CellFlow) -> dict[str, tuple[str, str]]:
+    """Imports and plain functions: what stands for each, and the statement that makes it.
 
-    What a function reads of the notebook counts as read by whoever calls it.
+    An import is known by what it names (its library's version is a part of whoever reads it), a function by its code;
+    what that reads of the notebook counts as read by whoever calls it.
     """
-    if own.tree is None or own.opaque:
+    if own.tree is None or own.opaque or own.magics:
         return {}
-    found: dict[str, str] = {}
+    found: dict[str, tuple[str, str]] = {}
     for node in own.tree.body:
+        text = ast.unparse(node) if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef) else ""
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = {alias.asname or alias.name.partition(".")[0] for alias in node.names}
-            found |= {i.name: f"import {i.target}" for i in own.imports if i.name in names and not i.level}
+            for made in own.imports:
+                if made.name in names and not made.level:
+                    found[made.name] = (f"import {made.target}", text)
         elif isinstance(node, ast.FunctionDef) and not node.decorator_list:
             given = [*node.args.defaults, *(d for d in node.args.kw_defaults if d is not None)]
             if all(isinstance(each, ast.Constant) for each in given):
                 said = ast.dump(node).encode("utf-8", "surrogatepass")
-                found[node.name] = f"function {blake3(said).hexdigest()[:32]}"
+                found[node.name] = (f"function {blake3(said).hexdigest()[:32]}", text)
     bound = [n.id for n in ast.walk(own.tree) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)]
-    return {name: text for name, text in found.items() if name not in bound}
+    twice = [n.name for n in own.tree.body if isinstance(n, ast.FunctionDef)]
+    return {name: each for name, each in found.items() if name not in bound and twice.count(name) < 2}
 
 
 def _always(cell: Cell, own: CellFlow, needs: frozenset[str], *, opaque: bool) -> str:
@@ -218,7 +227,7 @@ def _sets_up(own: CellFlow, flow: Flow) -> bool:
 
 
 def _gives_value(function: ast.expr) -> bool:
-    """Whether a call is made for what it gives (`pd.DataFrame(…)`, `pd.read_csv(…).head()`) and not for what it does."""
+    """Whether a call is made for what it gives (`pd.DataFrame(…)`, `pd.read_csv(…).head()`), not for what it does."""
     inner = ast.walk(function)
     if any(isinstance(node, ast.Call) for node in inner):
         return True

@@ -137,14 +137,17 @@ def plan(store: Store, root: Path, project: str, codes: list[Code]) -> Plan:
     return Plan(decisions=decisions, records=kept)
 
 
-def usable(record: Record, name: str, shares: Collection[str], below: list[Code]) -> str:
+def usable(code: Code, record: Record, name: str, shares: Collection[str], below: list[Code]) -> str:
     """Why a value of a record cannot stand in for running its cell; empty when it can.
 
     Args:
+        code: of the cell that made it; an import or a plain function is made again by its statement alone.
         shares: names that share an object with it where it is read.
         below: the cells below that will run.
     """
     made = record.made.get(name, Made(why="it was not seen"))
+    if made.value is None and name in code.statements:
+        return ""
     if made.value is None:
         return made.why or "it was not kept"
     together = {name, *shares, *made.shares}
@@ -189,7 +192,7 @@ def _add_needed(
                 if maker is None or decisions[maker].action != "reuse" or maker in added:
                     continue
                 below = [by_index[j] for j in running if j > maker]
-                why = usable(known[maker], name, shares[i].get(name, ()), below)
+                why = usable(by_index[maker], known[maker], name, shares[i].get(name, ()), below)
                 if why:
                     added[maker] = f"cell {i + 1} needs `{name}`: {why}"
         if not added:
