@@ -33,6 +33,7 @@ def test_a_value_is_like_its_copy(value) -> None:
         (pd.DataFrame({"x": [1.0, 2.0]}), pd.DataFrame({"x": [1.0, 2.5]}), "column x"),
         (pd.DataFrame({"x": [1]}, index=[4]), pd.DataFrame({"x": [1]}, index=[5]), "index"),
         (pd.Series([1], dtype="int64"), pd.Series([1], dtype="int32"), ""),
+        (pd.MultiIndex.from_tuples([("a", 1)]), pd.MultiIndex.from_tuples([("a", 2)]), "level 1"),
         (np.array([1.0, np.nan]), np.array([1.0, 0.0]), ""),
         ("text", "test", ""),
         ({1, 2}, {1, 3}, ""),

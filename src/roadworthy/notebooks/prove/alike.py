@@ -176,6 +176,11 @@ class _Comparing:
             raise _Unlike(where, "other categories, or another order of them")
         if getattr(one, "freqstr", None) != getattr(two, "freqstr", None) and hasattr(one, "freqstr"):
             raise _Unlike(where, f"of frequency {one.freqstr} in the notebook, {two.freqstr} in the pipeline")
+        if getattr(one, "nlevels", 1) > 1 and not hasattr(one, "iloc"):  # an index of several levels: each by itself
+            for level in range(one.nlevels):
+                a, b = (index.get_level_values(level) for index in (one, two))
+                self._column(a, b, f"{where} level {level}", depth)
+            return
         if hasattr(one.array, "asi8"):  # moments: the zone is part of the dtype, whatever object stands for it
             self._array(one.array.asi8, two.array.asi8, where, depth)
             return

@@ -245,7 +245,11 @@ class _Watcher(ast.NodeTransformer):
                 return Value(key="", type="", storable="pickle", why=fault.what)
             except Exception as problem:
                 return Value(key="", type="", storable="pickle", why=_words(problem))
-            if alike.compare(value, back).verdict == "identical":
+            try:
+                same = alike.compare(value, back).verdict == "identical"
+            except Exception:
+                same = False  # what cannot be compared here is kept as it is, and said later
+            if same:
                 return Value(key="", type="", trusted=trusted)
             return Value(key="", type="", storable="pickle", why="it does not come back as it was")
         return Value(key="", type="", storable="pickle", why="it holds types that nobody trusts")
