@@ -102,20 +102,21 @@ def _plain(value: Any, seen: dict[str, str], key: str = "") -> Any:
             return ["<experiment>" for _ in value]
         plain = [_plain(each, seen, key) for each in value]
         return sorted(plain, key=_sorted_by) if _unordered(value) else plain
+    if isinstance(value, str | int) and key in ("experiment_id", "experimentId"):
+        return "<experiment>"
     if isinstance(value, int) and not isinstance(value, bool) and value > 10**12:
         return "<ms>"
     if isinstance(value, str) and key.endswith("page_token"):
         return "<token>"
     if isinstance(value, str) and re.fullmatch(r"\d{13}", value):
         return "<ms>"
-    if isinstance(value, str) and key in ("experiment_id", "experimentId"):
-        return "<experiment>"
     if isinstance(value, str) and key == "digest" and len(value) == 8:
         return "<digest>"
     if isinstance(value, str):
         value = _ID.sub(lambda match: seen.setdefault(match[0], f"<id {len(seen) + 1}>"), value)
         value = _MOMENT.sub("<moment>", value)
         value = _ARTIFACTS.sub("<artifacts>", value)
+        value = re.sub(r"\bfor experiment \d+", "for experiment <experiment>", value)
         if key in ("artifact_location", "artifactLocation"):
             value = re.sub(r"/\d+$", "/<experiment>", value)
         return _SET.sub(lambda match: f"[{', '.join(sorted(match[1].split(', ')))}]", value)

@@ -1,5 +1,7 @@
 """What is asked in the conversations that are recorded from MLflow's own server: each resource's good and bad requests."""
 
+import json
+
 from tests.faces.server.mlflow.talk import Step, query
 
 V2, V3 = "/api/2.0/mlflow", "/api/3.0/mlflow"
@@ -519,3 +521,58 @@ TRACES_TALK = [
 ]
 
 ALL["traces"] = TRACES_TALK
+
+DATASETS, SCORERS = f"{V3}/datasets", f"{V3}/scorers"
+RECORDS = [
+    {"inputs": {"q": "1+1"}, "expectations": {"answer": "2"}},
+    {"inputs": {"q": "2+2"}, "outputs": {"said": 4}, "tags": {"k": "v"}},
+]
+SCORER = json.dumps({"name": "s", "serialization_version": 1, "builtin_scorer_class": "Correctness"})
+
+DATASETS_TALK = [
+    Step("POST", f"{V2}/experiments/create", {"name": "of data sets"}, keep={"experiment": "experiment_id"}),
+    Step(
+        "POST",
+        f"{DATASETS}/create",
+        {"name": "qa", "experiment_ids": ["{experiment}"], "tags": '{"team": "ml"}'},
+        keep={"set": "dataset.dataset_id"},
+    ),
+    Step("POST", f"{DATASETS}/create", {"experiment_ids": ["{experiment}"]}),
+    Step("GET", f"{DATASETS}/{{set}}"),
+    Step("GET", f"{DATASETS}/d-none"),
+    Step("POST", f"{DATASETS}/{{set}}/records", {"records": json.dumps(RECORDS)}),
+    Step(
+        "POST", f"{DATASETS}/{{set}}/records", {"records": json.dumps([{"inputs": {"q": "1+1"}, "tags": {"a": "b"}}])}
+    ),
+    Step("GET", f"{DATASETS}/{{set}}"),
+    Step("PATCH", f"{DATASETS}/{{set}}/tags", {"tags": '{"team": "data", "x": "y"}'}),
+    Step("DELETE", f"{DATASETS}/{{set}}/tags/x"),
+    Step("GET", f"{DATASETS}/{{set}}/experiment-ids"),
+    *(
+        Step("POST", f"{DATASETS}/search", {"experiment_ids": ["{experiment}"], "filter_string": text})
+        for text in ("", "name = 'qa'", "name LIKE 'q%'", "name = 'other'", "tags.team = 'data'", "tags.team = 'ml'")
+    ),
+    Step("POST", f"{DATASETS}/{{set}}/remove-experiments", {"experiment_ids": ["{experiment}"]}),
+    Step("POST", f"{DATASETS}/search", {"experiment_ids": ["{experiment}"]}),
+    Step("POST", f"{DATASETS}/{{set}}/add-experiments", {"experiment_ids": ["{experiment}"]}),
+    Step("DELETE", f"{DATASETS}/{{set}}"),
+    Step("GET", f"{DATASETS}/{{set}}"),
+    Step("GET", query(f"{SCORERS}/list", experiment_id="{experiment}").replace("%7B", "{").replace("%7D", "}")),
+    Step("POST", f"{SCORERS}/register", {"experiment_id": "{experiment}", "name": "s", "serialized_scorer": SCORER}),
+    Step("POST", f"{SCORERS}/register", {"experiment_id": "{experiment}", "name": "s", "serialized_scorer": SCORER}),
+    Step("POST", f"{SCORERS}/register", {"experiment_id": "{experiment}", "name": "s", "serialized_scorer": "{"}),
+    Step("POST", f"{SCORERS}/register", {"experiment_id": "{experiment}", "serialized_scorer": SCORER}),
+    Step("GET", f"{SCORERS}/versions?experiment_id={{experiment}}&name=s"),
+    Step("GET", f"{SCORERS}/get?experiment_id={{experiment}}&name=s"),
+    Step("GET", f"{SCORERS}/get?experiment_id={{experiment}}&name=s&version=1"),
+    Step("GET", f"{SCORERS}/get?experiment_id={{experiment}}&name=s&version=9"),
+    Step("GET", f"{SCORERS}/get?experiment_id={{experiment}}&name=other"),
+    Step("DELETE", f"{SCORERS}/delete", {"experiment_id": "{experiment}", "name": "s", "version": 1}),
+    Step("GET", f"{SCORERS}/versions?experiment_id={{experiment}}&name=s"),
+    Step("DELETE", f"{SCORERS}/delete", {"experiment_id": "{experiment}", "name": "s"}),
+    Step("DELETE", f"{SCORERS}/delete", {"experiment_id": "{experiment}", "name": "s"}),
+    Step("POST", f"{V2}/experiments/update", {"experiment_id": "{experiment}", "new_name": "gone {experiment}"}),
+    Step("POST", f"{V2}/experiments/delete", {"experiment_id": "{experiment}"}),
+]
+
+ALL["data sets"] = DATASETS_TALK

@@ -106,7 +106,11 @@ async def create(server: Server, request: Request) -> Reply:
         request.identity.require("editor", project)
         return datasets.create(store, message.name, project, tags, [group.id for group in found])
 
-    return answer({"dataset": _shown(await server.write(work, request.identity))})
+    made = await server.write(work, request.identity)
+    shown = _shown(made)
+    # Only here: clients ask for them when they want to know later.
+    shown.experiment_ids = [str(each) for each in made.groups] or UNSET
+    return answer({"dataset": shown})
 
 
 async def get(server: Server, request: Request) -> Reply:
@@ -327,7 +331,6 @@ def _shown(held: EvaluationSet) -> Shown:
         profile=UNSET if held.profile is None else held.profile,
         created_by=held.created_by or UNSET,
         last_updated_by=held.updated_by or UNSET,
-        experiment_ids=[str(each) for each in held.groups] or UNSET,
     )
 
 
