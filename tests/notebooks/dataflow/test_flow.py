@@ -1,4 +1,5 @@
 import ast
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -229,6 +230,17 @@ def test_a_function_that_changes_its_argument_changes_what_it_is_given() -> None
 def test_a_function_that_nobody_calls_needs_its_names_somewhere() -> None:
     assert nowhere(join("def f(): return k", "k = 1")) == []
     assert nowhere(join("def f(): return k")) == [(0, "k")]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the syntax is Python 3.12's")
+def test_type_parameters_are_no_names_from_nowhere() -> None:
+    flow = join(
+        "def f[T: int](x: T) -> T:\n    y: list[T] = [x]\n    return y",
+        "class C[S](list[S]):\n    def m(self) -> S: return S",
+        "type A[U] = list[U | V]",
+    )
+    assert nowhere(flow) == [(2, "V")]
+    assert set(flow.cells[2].defines) == {"A"}
 
 
 def test_names_from_nowhere_from_below_and_deleted() -> None:

@@ -245,6 +245,11 @@ def test_a_notebook_in_another_language_is_told_once(tmp_path: Path) -> None:
     assert [f.code for f in found] == ["RWN100"]
 
 
+def test_syntax_of_a_newer_python_is_told_as_such(tmp_path: Path) -> None:
+    (found,) = findings(tmp_path, "x = = 1", select="RWN101", language_info={"name": "python", "version": "3.99.1"})
+    assert "the kernel's is 3.99.1" in found.message
+
+
 def test_a_secret_or_a_person_is_never_shown(tmp_path: Path) -> None:
     key = "AKIA" + "QYLPMN5HHHFPZAM2"
     found = findings(tmp_path, f"key = '{key}'", "to = 'ada.lovelace@analytical.uk'", select="RWN4")

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from roadworthy.notebooks.dataflow.cell_flow import Import
 from roadworthy.notebooks.dataflow.names import CLASS, FUNCTION, Names, Record, Scope, handles
@@ -11,6 +12,7 @@ from roadworthy.notebooks.dataflow.names import CLASS, FUNCTION, Names, Record, 
 def _function_def_node(names: Names, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
     for decorator in node.decorator_list:
         names.visit(decorator)
+    outer = _type_parameters(names, node)
     _header(names, node.args)
     if node.returns is not None and not isinstance(node.returns, ast.Constant):
         names.visit(node.returns)
@@ -20,6 +22,29 @@ def _function_def_node(names: Names, node: ast.FunctionDef | ast.AsyncFunctionDe
         recorded(names, record, lambda: _function(names, node.args, node.body))
     else:
         _function(names, node.args, node.body)
+    names.generic = outer
+
+
+def _type_parameters(names: Names, node: ast.AST) -> frozenset[str]:
+    """Let the type parameters of `def f[T]`, `class C[T]` or `type A[T]` be known; those known before."""
+    outer = names.generic
+    parameters = getattr(node, "type_params", None)
+    if parameters:
+        names.generic = outer | {parameter.name for parameter in parameters}
+        for parameter in parameters:
+            names.visit(parameter)
+    return outer
+
+
+def _type_alias_node(names: Names, node: Any) -> None:
+    names.bind(node.name.id, node.name)
+    outer = _type_parameters(names, node)
+    names.visit(node.value)
+    names.generic = outer
+
+
+if hasattr(ast, "TypeAlias"):  # Python 3.12
+    handles(ast.TypeAlias)(_type_alias_node)
 
 
 @handles(ast.Lambda)
@@ -61,8 +86,11 @@ def _function(names: Names, spec: ast.arguments, body: Sequence[ast.AST]) -> Non
 
 @handles(ast.ClassDef)
 def _class_def_node(names: Names, node: ast.ClassDef) -> None:
-    for part in (*node.decorator_list, *node.bases):
-        names.visit(part)
+    for decorator in node.decorator_list:
+        names.visit(decorator)
+    outer = _type_parameters(names, node)
+    for base in node.bases:
+        names.visit(base)
     for keyword in node.keywords:
         names.visit(keyword.value)
     if names.record is None and not names.scopes:
@@ -73,6 +101,7 @@ def _class_def_node(names: Names, node: ast.ClassDef) -> None:
     else:
         _class_body(names, node)
         names.bind(node.name, node)
+    names.generic = outer
 
 
 def _class_body(names: Names, node: ast.ClassDef) -> None:

@@ -90,6 +90,7 @@ class Names:
         self.taken: ast.AST | None = None  # a call whose value is assigned, or asked for more
         self.guard = 0
         self.guarded_reads: set[str] = set()
+        self.generic: frozenset[str] = frozenset()  # type parameters in sight, of Python 3.12 and later
         self.defines: dict[str, ast.AST] = {}
         self.uses: dict[str, ast.AST] = {}
         self.perhaps_uses: dict[str, ast.AST] = {}
@@ -154,6 +155,8 @@ class Names:
         )
 
     def read(self, name: str, node: ast.AST) -> None:
+        if self.generic and name in self.generic:
+            return
         for scope in reversed(self.scopes):
             if scope.kind == FUNCTION:
                 scope.reads.setdefault(name, node)

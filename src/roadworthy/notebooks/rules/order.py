@@ -1,5 +1,6 @@
 """Rules about how a notebook was run: order, cells left out, cells that failed, cells that are no Python."""
 
+import sys
 from collections.abc import Iterator
 
 from roadworthy.notebooks.rules.finding import Finding, Severity
@@ -21,7 +22,7 @@ class SyntaxErrorInCell:
     def find(self, subject: Subject) -> Iterator[Finding]:
         for cell in subject.flow.cells:
             if cell.error is not None and "raises-exception" not in subject.cell(cell.index).tags:
-                message = f"this is no Python: {cell.error.message}"
+                message = f"this is no Python: {cell.error.message}{_newer(subject)}"
                 yield subject.finding(self, cell.index, cell.error.line, message, fix="correct it")
 
 
@@ -152,6 +153,15 @@ class OtherLanguage:
 
 
 _ASKING = frozenset({"input", "raw_input", "getpass.getpass"})
+
+
+def _newer(subject: Subject) -> str:
+    """That the notebook's Python is newer than the one that reads it, which may not know its syntax."""
+    about = subject.notebook.metadata.get("language_info")
+    written = str(about.get("version", "")) if isinstance(about, dict) else ""
+    numbers = tuple(int(part) for part in written.split(".")[:2] if part.isdigit())
+    here = sys.version_info[:2]
+    return f" (read as Python {here[0]}.{here[1]}; the kernel's is {written})" if numbers > here else ""
 
 
 def _has_code(source: str) -> bool:
