@@ -35,6 +35,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     requests_per_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
     log_format: Literal["text", "json"] | None = None
     access_log: bool | None = None
+    mlflow_ui: str | None = None
     private_webhooks: bool | None = None
     oidc: Provider | None = None
     workloads: list[Workload] = []

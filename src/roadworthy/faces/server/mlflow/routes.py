@@ -10,6 +10,7 @@ from roadworthy.faces.server.mlflow import (
     model_versions,
     multipart,
     not_offered,
+    pages,
     registered_models,
     run_artifacts,
     run_logging,
@@ -22,7 +23,7 @@ from roadworthy.faces.server.mlflow.datasets import handlers as datasets
 from roadworthy.faces.server.mlflow.graphql import handlers as graphql
 from roadworthy.faces.server.mlflow.logged_models import handlers as logged_models
 from roadworthy.faces.server.mlflow.logged_models import store as logged_models_store
-from roadworthy.faces.server.mlflow.traces import assessing, ingest
+from roadworthy.faces.server.mlflow.traces import assessing, ingest, linking
 from roadworthy.faces.server.mlflow.traces import handlers as traces
 from roadworthy.faces.server.mlflow.traces import store as traces_store
 from roadworthy.faces.server.mlflow.webhooks import handlers as webhooks
@@ -48,8 +49,10 @@ ROUTES: tuple[Route, ...] = (
     *webhooks.ROUTES,
     *traces.ROUTES,
     *assessing.ROUTES,
+    *linking.ROUTES,
     *ingest.ROUTES,
     *datasets.ROUTES,
     *scorers.ROUTES,
     *not_offered.ROUTES,
+    *pages.ROUTES,
 )
