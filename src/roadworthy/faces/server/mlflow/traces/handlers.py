@@ -1,13 +1,11 @@
-"""Traces over the wire: begun, read, found, tagged, linked and deleted.
+"""Traces over the wire: begun, read, found, tagged and deleted.
 
 In: requests of clients. Out: the records of store.py in MLflow's words. A trace has the project of its experiment.
 """
 
 import asyncio
 import json
-import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -25,14 +23,12 @@ from roadworthy.faces.server.mlflow.traces.search import Wanted
 from roadworthy.faces.server.mlflow.traces.store import Trace
 from roadworthy.faces.server.mlflow.wire import SHOWN, V2, V3, answer, endpoint, invalid, missing, read, required
 from roadworthy.faces.server.server import Server
-from roadworthy.registry import artifacts
 from roadworthy.registry.groups import Group
 from roadworthy.store.sql import Reader
 from roadworthy.store.store import Store
 
 PAGE_MAX = 500
 BATCH_MAX = 1_000
-LINKED_MAX = 100
 KEY_MAX, VALUE_MAX = 250, 8_000
 PAIRS_MAX = 1_000
 ASSESSMENTS_MAX = 1_000
@@ -213,83 +209,6 @@ async def delete_tag(server: Server, request: Request) -> Reply:
     return answer()
 
 
-async def link_run(server: Server, request: Request) -> Reply:
-    message = read(request, schema.LinkRun)
-    if not message.trace_ids:
-        required(None, "trace_ids")
-    required(message.run_id, "run_id")
-    if len(message.trace_ids) > LINKED_MAX:
-        raise invalid(
-            f"Cannot link more than {LINKED_MAX} traces to a run in a single request. Provided "
-            f"{len(message.trace_ids)}."
-        )
-
-    def work(store: Store) -> None:
-        with store.append() as tx:
-            owner = artifacts.owner(tx, message.run_id)
-            if owner is None or not request.identity.may("viewer", owner.project):
-                raise missing(f"Run with id={message.run_id[:SHOWN]} not found")
-            request.identity.require("editor", owner.project)
-            for identifier in message.trace_ids:
-                trace = require(tx, identifier, request.identity, "editor")
-                traces.link(tx, trace.seq, "run", message.run_id)
-
-    await server.write(work, request.identity)
-    return answer()
-
-
-async def link_prompts(server: Server, request: Request) -> Reply:
-    message = read(request, schema.LinkPrompts)
-    required(message.trace_id, "trace_id")
-    if not message.prompt_versions:
-        required(None, "prompt_versions")
-    if len(message.prompt_versions) > PAIRS_MAX:
-        raise invalid(f"a trace is linked to at most {PAIRS_MAX} prompts at once")
-
-    def work(store: Store) -> None:
-        with store.append() as tx:
-            trace = require(tx, message.trace_id, request.identity, "editor")
-            for each in message.prompt_versions:
-                traces.link(tx, trace.seq, "prompt", f"{each.name[:SHOWN]}/{each.version[:SHOWN]}")
-
-    await server.write(work, request.identity)
-    return answer()
-
-
-async def correlation(server: Server, request: Request) -> Reply:
-    """How far two conditions go together: normalised pointwise mutual information."""
-    message = read(request, schema.Correlation)
-    if not message.experiment_ids:
-        required(None, "experiment_ids")
-    required(message.filter_string1, "filter_string1")
-    required(message.filter_string2, "filter_string2")
-    first, second = filters.conditions(message.filter_string1), filters.conditions(message.filter_string2)
-    base = Wanted(
-        groups=tuple(run_rules.experiment_id(each) for each in message.experiment_ids),
-        conditions=filters.conditions(message.base_filter),
-        projects=request.identity.projects("viewer"),
-    )
-
-    def work(store: Store) -> _Counts:
-        def count(*more: searches.Condition) -> int:
-            conditions = (*base.conditions, *more)
-            return searches.count(store, msgspec.structs.replace(base, conditions=conditions))
-
-        return _Counts(count(*first), count(*second), count(*first, *second), count())
-
-    counts = await server.read(work)
-    said: dict[str, object] = {
-        "filter1_count": counts.first,
-        "filter2_count": counts.second,
-        "joint_count": counts.joint,
-        "total_count": counts.total,
-    }
-    npmi = _npmi(counts, 0.0)
-    if npmi is not None:
-        said = {"npmi": npmi, "npmi_smoothed": _npmi(counts, 0.5), **said}
-    return answer({name: value for name, value in said.items() if value is not None})
-
-
 async def spans_document(server: Server, request: Request) -> Reply:
     """The spans of a trace as MLflow's pages read them."""
     fields = request.fields()
@@ -321,27 +240,6 @@ def require(
         raise _no_trace(identifier)
     identity.require(need, found.project)
     return found
-
-
-class _Counts(NamedTuple):
-    first: int
-    second: int
-    joint: int
-    total: int
-
-
-def _npmi(counts: _Counts, smoothing: float) -> float | None:
-    first, second, joint = (value + smoothing for value in (counts.first, counts.second, counts.joint))
-    total = counts.total + 2 * smoothing
-    if not counts.total or not first or not second:
-        return None
-    if not joint:
-        return -1.0
-    together = joint / total
-    if together >= 1.0:
-        return 1.0
-    pmi = math.log(together / ((first / total) * (second / total)))
-    return max(-1.0, min(1.0, pmi / -math.log(together)))
 
 
 def _group(reader: Reader, experiment: str, identity: Identity) -> Group:
@@ -442,12 +340,9 @@ ROUTES: tuple[Route, ...] = (
     *endpoint("GET", f"{_AT}/batchGet", batch, "viewer", versions=(V3,)),
     *endpoint("POST", f"{_AT}/batchGetInfos", batch_infos, "viewer", versions=(V3,)),
     *endpoint("POST", f"{_AT}/search", search, "viewer", versions=(V3,)),
-    *endpoint("POST", f"{_AT}/calculate-filter-correlation", correlation, "viewer", versions=(V3,)),
     *endpoint("GET", f"{_AT}/{{trace_id}}", info, "viewer", versions=(V3,)),
     *_both("POST", f"{_AT}/delete-traces", delete, "editor"),
     *_both("PATCH", f"{_AT}/{{trace_id}}/tags", set_tag, "editor"),
     *_both("DELETE", f"{_AT}/{{trace_id}}/tags", delete_tag, "editor"),
-    *endpoint("POST", f"{_AT}/link-to-run", link_run, "editor"),
-    *endpoint("POST", f"{_AT}/link-prompts", link_prompts, "editor"),
     *_both("GET", "/get-trace-artifact", spans_document, "viewer"),
 )
