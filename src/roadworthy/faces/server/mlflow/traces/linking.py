@@ -109,17 +109,19 @@ class _Counts(NamedTuple):
 
 
 def _npmi(counts: _Counts, smoothing: float) -> float | None:
-    first, second, joint = (value + smoothing for value in (counts.first, counts.second, counts.joint))
-    total = counts.total + 2 * smoothing
-    if not counts.total or not first or not second:
+    """Of a table of both, either and neither, each with something added; None where it is not defined."""
+    both = counts.joint
+    cells = (both, counts.first - both, counts.second - both, counts.total - counts.first - counts.second + both)
+    if counts.total <= 0 or not counts.first or not counts.second or min(cells) < 0:
         return None
-    if not joint:
+    if not both and not smoothing:
         return -1.0
-    together = joint / total
-    if together >= 1.0:
+    if cells[1:] == (0, 0, 0):
         return 1.0
-    pmi = math.log(together / ((first / total) * (second / total)))
-    return max(-1.0, min(1.0, pmi / -math.log(together)))
+    n11, n10, n01, n00 = (cell + smoothing for cell in cells)
+    log_both, log_all = math.log(n11), math.log(n11 + n10 + n01 + n00)
+    pmi = (log_both + log_all) - (math.log(n11 + n10) + math.log(n11 + n01))
+    return max(-1.0, min(1.0, pmi / -(log_both - log_all)))
 
 
 _AT = "/traces"
