@@ -11,8 +11,8 @@ from tests.server_faults.load import Load, check
 from tests.server_faults.served import Served
 
 pytestmark = pytest.mark.slow
-KILLS = 5
-BETWEEN = (100, 400)  # acknowledged requests from one start to the next kill
+KILLS = 4
+BETWEEN = (100, 300)  # acknowledged requests from one start to the next kill
 
 
 @pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

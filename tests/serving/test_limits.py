@@ -195,3 +195,34 @@ def test_pipelined_requests_are_answered_in_order() -> None:
         assert [part[-1:] for part in answer.split(b"HTTP/1.1 200")[1:]] == [b"1", b"1", b"2"]
 
     trial(client)
+
+
+def test_answers_that_nobody_reads_have_a_size_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    unread = guard.Unread(40 << 20)
+    monkeypatch.setattr(guard.Guarded, "unread", unread)
+
+    def all_that_came(raw: socket.socket) -> int:
+        received = 0
+        with contextlib.suppress(ConnectionError):
+            while part := raw.recv(1 << 20):
+                received += len(part)
+        return received
+
+    async def client(port: int) -> None:
+        with contextlib.ExitStack() as opened:
+            held: list[socket.socket] = []
+            seen: set[object] = set()
+            for number in range(3):
+                raw = opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+                held.append(raw)
+                raw.sendall(b"GET /large HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+                while len(seen) <= number:
+                    await asyncio.sleep(0.01)
+                    seen.update(unread._held)
+            came = [await asyncio.to_thread(all_that_came, raw) for raw in held]
+        assert came[0] < 32 << 20, "who has not read for longest is let go"
+        assert came[1] < 32 << 20
+        assert came[2] > 32 << 20, "the last has its answer whole"
+
+    trial(client)
+    assert unread._bytes == 0
