@@ -21,6 +21,15 @@ MARK = "s3cr3t"
 V2 = "/api/2.0/mlflow"
 V3 = "/api/3.0/mlflow"
 PROXY = "/api/2.0/mlflow-artifacts/artifacts"
+GRAPHQL = """query Q($run: String, $experiment: String, $key: String) {
+  mlflowGetRun(input: {runId: $run}) { run { info { runName } data { tags { key value } params { key } }
+    experiment { name } modelVersions { name source } } apiError { code } }
+  mlflowGetExperiment(input: {experimentId: $experiment}) { experiment { name tags { value } } apiError { code } }
+  mlflowListArtifacts(input: {runId: $run}) { files { path } apiError { code } }
+  mlflowSearchRuns(input: {experimentIds: [$experiment]}) { runs { info { runName } } apiError { code } }
+  mlflowSearchModelVersions(input: {}) { modelVersions { name } apiError { code } }
+  mlflowGetMetricHistoryBulkInterval(input: {runIds: [$run], metricKey: $key}) { metrics { key } apiError { code } }
+}"""
 # What changes without anybody having changed anything.
 PASSING = {"events", "log_head", "tokens", "sessions", "schema_version"}
 
@@ -151,6 +160,8 @@ class World:
             "locations": [
                 {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": secret.experiment}}
             ],
+            "query": GRAPHQL,
+            "variables": {"run": secret.run, "experiment": secret.experiment, "key": f"{MARK}-key"},
             "max_timestamp_millis": 4_000_000_000_000, "include_spans": True,
             "assessment": {"assessment_name": "stolen", "trace_id": secret.trace, "feedback": {"value": 1},
                            "source": {"source_type": "HUMAN", "source_id": "x"}},

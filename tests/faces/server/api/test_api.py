@@ -57,8 +57,10 @@ def test_runs_are_those_of_ones_projects(ask: Talk, any_store: Store) -> None:
     assert sorted(names("viewer@p,viewer@q")) == sorted(names("viewer"))
     assert names("viewer", "?project=q") == ["4", "2", "0"]
     assert ask("viewer@p", "GET", "/api/runs?project=q").status == 403
-    assert ask("viewer@p", "GET", f"/api/runs/{kept.id[:10]}").json["artifacts"][0]["path"] == "a.txt"
-    assert ask("viewer@q", "GET", f"/api/runs/{kept.id}").status == 403
+    assert ask("viewer", "GET", f"/api/runs/{kept.id[:10]}").json["artifacts"][0]["path"] == "a.txt"
+    assert ask("viewer@p", "GET", f"/api/runs/{kept.id}").json["run"]["id"] == kept.id
+    assert ask("viewer@p", "GET", f"/api/runs/{kept.id[:10]}").status == 404
+    assert ask("viewer@q", "GET", f"/api/runs/{kept.id}").status == 404
     assert ask("viewer", "GET", "/api/runs/nothing").status == 404
 
 

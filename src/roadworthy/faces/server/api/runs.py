@@ -6,9 +6,12 @@ from roadworthy.faces.server.api.described import describe, query
 from roadworthy.faces.server.api.paging import Limit, Page, Token, page, wanted
 from roadworthy.faces.server.http import Request
 from roadworthy.faces.server.server import Server
+from roadworthy.nouns.errors import not_found
 from roadworthy.nouns.run import Artifact, Run
 from roadworthy.registry import artifacts, runs
 from roadworthy.store.store import Store
+
+ID_LENGTH = 32
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,9 +51,14 @@ async def listing(server: Server, request: Request) -> Page[Run]:
 
 
 async def one(server: Server, request: Request) -> Whole:
-    """A run with its steps and artifacts, by its id or the beginning of it."""
-    run = await server.read(lambda store: runs.get(store, request.args["run"]))
-    request.identity.require("viewer", run.project)
+    """A run with its steps and artifacts, by its id; who may see all runs may give the beginning of it."""
+    ref, who = request.args["run"], request.identity
+    # A beginning that fits several is answered with their ids, which are not everybody's business.
+    if who.projects("viewer") is not None and len(ref) != ID_LENGTH:
+        raise not_found("no such run", where=ref[:80])
+    run = await server.read(lambda store: runs.get(store, ref))
+    if not who.may("viewer", run.project):
+        raise not_found("no run's id begins so", where=ref[:80], fix="`rw runs` lists them")
     kept = await server.read(lambda store: artifacts.listing(store, run.id))
     return Whole(run=run, artifacts=kept)
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from roadworthy.faces.server.errors import WireError
+from roadworthy.faces.server.identity.who import Identity, Need
 from roadworthy.faces.server.mlflow import run_shown
 from roadworthy.faces.server.mlflow.schema import experiment
 from roadworthy.faces.server.mlflow.wire import SHOWN, invalid, missing
@@ -99,6 +100,23 @@ def of_uri(reader: Reader, uri: str, path: str = "") -> Place | None:
         return None
     root = match[1].strip("/")
     return locate(reader, safe("/".join(part for part in (root, path) if part)) if root or path else "")
+
+
+def require(identity: Identity, need: Need, place: Place, *, hidden: bool = False) -> None:
+    """Hold somebody's roles against the project of a place; whose it is is told to those alone who may see it.
+
+    Args:
+        hidden: the run itself is not to be told from one that there is not.
+
+    Raises:
+        WireError: PERMISSION_DENIED, or RESOURCE_DOES_NOT_EXIST where it is hidden.
+        Fault: refused, for who may see it and no more.
+    """
+    if not identity.may("viewer", place.project):
+        if hidden:
+            raise missing(f"Run with id={place.run} not found")
+        raise WireError("PERMISSION_DENIED", "Permission denied", 403)
+    identity.require(need, place.project)
 
 
 def no_such(place: Place) -> WireError:

@@ -35,28 +35,28 @@ class Listing(Message):
 
 async def upload(server: Server, request: Request) -> Reply:
     place = _place(server, request.args["path"])
-    request.identity.require("editor", place.project)
+    artifact_places.require(request.identity, "editor", place)
     await keep(server, request, place)
     return answer()
 
 
 async def download(server: Server, request: Request) -> Reply:
     place = _place(server, request.args["path"])
-    request.identity.require("viewer", place.project)
+    artifact_places.require(request.identity, "viewer", place)
     return await send(server, request, place)
 
 
 async def listing(server: Server, request: Request) -> Reply:
     message = read(request, ListArtifacts)
     place = _place(server, message.path or "")
-    request.identity.require("viewer", place.project)
+    artifact_places.require(request.identity, "viewer", place)
     entries = await server.read(lambda store: artifacts.folder(store, place.run, place.path))
     return answer(Listing(files=infos(entries) or UNSET))
 
 
 async def delete(server: Server, request: Request) -> Reply:
     place = _place(server, request.args["path"])
-    request.identity.require("editor", place.project)
+    artifact_places.require(request.identity, "editor", place)
     await server.write(
         lambda store: artifacts.remove(store, place.run, place.path, project=place.project), request.identity
     )

@@ -22,9 +22,7 @@ async def of_version(server: Server, request: Request) -> Reply:
     with server.store.read() as reader:
         held = model_names.find(reader, name)
         version = model_versions.find(reader, name, int(number)) if number.isdigit() and len(number) < 10 else None
-        if held is not None:
-            request.identity.require("viewer", held.project)
-        if version is None:
+        if version is None or held is None or not request.identity.may("viewer", held.project):
             raise missing(f"Model Version (name={name[:SHOWN]}, version={number[:SHOWN]}) not found")
         place = _kept(reader, model_sources.location(reader, version), path)
     return await send(server, request, place)
@@ -37,9 +35,8 @@ async def of_logged_model(server: Server, request: Request) -> Reply:
     path = artifact_places.safe(path)
     with server.store.read() as reader:
         model = logged.find(reader, request.args["model_id"])
-        if model is None:
+        if model is None or not request.identity.may("viewer", model.project):
             raise missing(f"Logged model with ID '{request.args['model_id'][:SHOWN]}' not found.")
-        request.identity.require("viewer", model.project)
         place = _kept(reader, model.location, path)
     return await send(server, request, place)
 

@@ -86,7 +86,7 @@ async def presigned(server: Server, request: Request) -> Reply:
     """A URL from which a client reads a file in ranges, several at once."""
     with server.store.read() as reader:
         place = artifact_places.locate(reader, artifact_places.safe(request.args["path"]))
-    request.identity.require("viewer", place.project)
+    artifact_places.require(request.identity, "viewer", place)
     blobs = _signing(server, NO_URLS)
     artifact = artifacts.find(server.store, place.run, place.path)
     if artifact is None:
@@ -102,7 +102,7 @@ def _place(server: Server, request: Request, name: str) -> Place:
     whole = artifact_places.safe(f"{folder}/{name.replace(_BACKSLASH, '/').rpartition('/')[2]}")
     with server.store.read() as reader:
         place = artifact_places.locate(reader, whole)
-    request.identity.require("editor", place.project)
+    artifact_places.require(request.identity, "editor", place)
     return place
 
 

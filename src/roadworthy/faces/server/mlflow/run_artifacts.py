@@ -45,7 +45,7 @@ async def listing(server: Server, request: Request) -> Reply:
     required(message.run_id or message.run_uuid, "run_id")
     with server.store.read() as reader:
         place, root = artifact_places.of_run(reader, message.run_id or message.run_uuid, message.path or "")
-    request.identity.require("viewer", place.project)
+    artifact_places.require(request.identity, "viewer", place, hidden=True)
     _ours(root)
     entries = await server.read(lambda store: artifacts.folder(store, place.run, place.path))
     return answer(Listing(files=infos(entries, place.path) or UNSET, root_uri=root))
@@ -54,7 +54,7 @@ async def listing(server: Server, request: Request) -> Reply:
 async def of_run(server: Server, request: Request) -> Reply:
     """`get-artifact`, by which MLflow's pages show what a run keeps."""
     place = _of_run(server, request, request.field("run_id") or request.field("run_uuid"))
-    request.identity.require("viewer", place.project)
+    artifact_places.require(request.identity, "viewer", place, hidden=True)
     return await send(server, request, place)
 
 
@@ -71,7 +71,7 @@ async def upload(server: Server, request: Request) -> Reply:
     if length == "0":
         raise invalid("Request must specify data.")
     place = _of_run(server, request, run_id)
-    request.identity.require("editor", place.project)
+    artifact_places.require(request.identity, "editor", place, hidden=True)
     await keep(server, request, place, bytes_max=UPLOAD_BYTES_MAX)
     return Reply(200, b"")
 
@@ -84,7 +84,7 @@ async def presigned_upload(server: Server, request: Request) -> Reply:
     path = artifact_places.safe(message.path)
     with server.store.read() as reader:
         place, root = artifact_places.of_run(reader, message.run_id, path)
-    request.identity.require("editor", place.project)
+    artifact_places.require(request.identity, "editor", place, hidden=True)
     raise _no_direct(root, "Presigned upload is not supported for proxied artifact storage", "This endpoint requires a")
 
 
@@ -97,7 +97,7 @@ async def presigned_download(server: Server, request: Request) -> Reply:
         raise invalid(f"expiration must be between 1 and {URL_S_MAX} seconds (got {message.expiration}).")
     with server.store.read() as reader:
         place, root = artifact_places.of_run(reader, message.run_id, path)
-    request.identity.require("viewer", place.project)
+    artifact_places.require(request.identity, "viewer", place, hidden=True)
     raise _no_direct(
         root,
         "Presigned download is not supported for runs with proxied artifact storage",
