@@ -211,3 +211,12 @@ def test_measures_are_logged_and_named(tmp_path: Path) -> None:
 def test_a_step_is_never_called_what_python_needs(tmp_path: Path, name: str) -> None:
     plan = planned(tmp_path, f"md:## {name}", "xs = [n for n in range(3)]")
     assert plan.steps[0].name != name
+
+
+def test_what_an_except_clause_binds_ends_with_it(tmp_path: Path, monkeypatch) -> None:
+    cells = (
+        "rows = [n for n in range(3)]",
+        "try:\n    rows.append(1 / 0)\nexcept ZeroDivisionError as problem:\n    rows.append(str(problem))",
+    )
+    assert same(both(tmp_path, monkeypatch, *cells))
+    assert "problem" not in "".join(planned(tmp_path, *cells).steps[-1].takes)
