@@ -198,3 +198,26 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def test_what_rw_run_registered_is_loaded_by_the_client(server: Live, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    rw(tmp_path, "new", "project")
+    rw(project, "run")
+    with Live(project) as beside:
+        said = run(LOAD, uri=url(beside), folder=tmp_path).splitlines()[-1]
+    assert said == "loaded"
+
+
+LOAD = """
+import mlflow, pandas as pd
+client = mlflow.MlflowClient()
+(version,) = client.search_model_versions()
+assert version.current_stage == "None" and client.get_run(version.run_id).info.status == "FINISHED"
+model = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}")
+columns = model.metadata.signature.inputs.to_dict()
+kinds = {"double": 1.0, "float": 1.0, "long": 1, "integer": 1, "string": "a", "boolean": True}
+row = pd.DataFrame([{c["name"]: kinds[c["type"]] for c in columns}])
+assert len(model.predict(row)) == 1
+print("loaded")
+"""

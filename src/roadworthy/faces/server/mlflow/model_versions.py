@@ -9,7 +9,14 @@ from msgspec import UNSET
 
 from roadworthy.faces.server.http import Reply, Request, Route
 from roadworthy.faces.server.identity.who import Identity, Need
-from roadworthy.faces.server.mlflow import model_events, model_filters, model_rules, model_sources, page_tokens
+from roadworthy.faces.server.mlflow import (
+    model_events,
+    model_files,
+    model_filters,
+    model_rules,
+    model_sources,
+    page_tokens,
+)
 from roadworthy.faces.server.mlflow.logged_models import store as logged
 from roadworthy.faces.server.mlflow.registered_models import is_prompt, no_version, page_size, require
 from roadworthy.faces.server.mlflow.schema import registered_model as schema
@@ -130,6 +137,14 @@ async def download_uri(server: Server, request: Request) -> Reply:
     with server.store.read() as reader:
         version = _require(reader, message, request.identity)
         uri = model_sources.location(reader, version)
+    if not version.source:
+        # One that `rw run` made: its files are laid out as MLflow's clients load them when the first of them asks.
+        made = model_files.uri(server.store, version)
+        laid = None if made else await server.disk(model_files.lay_out, server.store, version)
+        if laid is not None:
+            files = laid
+            made = await server.write(lambda store: model_files.keep(store, files), request.identity)
+        uri = made or uri
     return answer(schema.UriAnswer(artifact_uri=uri))
 
 

@@ -7,6 +7,7 @@ from roadworthy.faces.server.mlflow import (
     experiments,
     metric_history,
     model_artifacts,
+    model_files,
     model_versions,
     multipart,
     not_offered,
@@ -29,6 +30,7 @@ from roadworthy.faces.server.mlflow.traces import store as traces_store
 from roadworthy.faces.server.mlflow.webhooks import handlers as webhooks
 
 artifact_places.PROJECTS["models"] = logged_models_store.project_of
+artifact_places.PROJECTS[model_files.FOLDER] = model_files.project_of
 artifact_places.PROJECTS["traces"] = traces_store.project_of
 
 ROUTES: tuple[Route, ...] = (
