@@ -5,7 +5,9 @@ JSON does is done here once: 64-bit integers may come as text, unknown fields ar
 case, absent fields are left out of answers, numbers that JSON does not know are `NaN`, `Infinity`, `-Infinity`.
 """
 
+import json
 import math
+import re
 import types
 from collections.abc import Iterable
 from functools import lru_cache
@@ -21,6 +23,10 @@ T = TypeVar("T")
 V2 = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
 V3 = ("/api/3.0/mlflow", "/ajax-api/3.0/mlflow")
 SHOWN = 200  # characters of a bad value that a message repeats
+
+# Numbers that JSON does not know and many write.
+_NUMBERS = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")
+_FIELD = re.compile(r"at `\$\.(\w+)`$")
 
 _encoder = msgspec.json.Encoder()
 
@@ -70,13 +76,15 @@ def read(request: Request, kind: type[T]) -> T:
         if not body.strip():
             return msgspec.convert({}, kind)
         decoder: msgspec.json.Decoder[T] = _decoder(cast("Any", kind))
-        return decoder.decode(body)
+        message = decoder.decode(body)
+        return _again(body, kind) if any(name in body for name in _camel_names(cast("Any", kind))) else message
     except msgspec.ValidationError as problem:
-        again = _camel(request.body, kind)
-        if again is not None:
-            return again
-        raise invalid(f"Invalid request: {problem}") from None
+        if request.method == "GET" and request.query:
+            raise invalid(f"Invalid request: {problem}") from None
+        return _again(request.body, kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        if _NUMBERS.search(request.body):
+            return _again(request.body, kind)
         raise WireError("BAD_REQUEST", f"the body is not JSON: {problem}", 400) from None
     except ValueError as problem:
         raise invalid(f"the query cannot be read: {str(problem)[:SHOWN]}") from None
@@ -127,22 +135,58 @@ def _lists(kind: Any) -> dict[str, bool]:
     return found
 
 
-def _camel(body: bytes, kind: type[T]) -> T | None:
-    """The message when its names are in camel case, as protobuf's JSON may write them; None when that does not help."""
+@lru_cache(maxsize=512)
+def _camel_names(kind: Any) -> tuple[bytes, ...]:
+    """How the fields' names look in camel case, in quotes; those that look the same left out."""
+    names = get_type_hints(kind)
+    return tuple(f'"{camel}"'.encode() for name in names if (camel := _camel(name)) != name)
+
+
+def _again(body: bytes, kind: type[T]) -> T:
+    """The message, read as protobuf's JSON may be written: names in camel case, nulls for what is absent, NaN bare.
+
+    Raises:
+        WireError: INVALID_PARAMETER_VALUE, in MLflow's words where a field's type is wrong.
+    """
     try:
         sent = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        return None
+        if isinstance(sent, str):  # old clients wrote JSON into JSON
+            sent = msgspec.json.decode(sent)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        try:
+            sent = json.loads(body)
+        except (ValueError, RecursionError) as problem:
+            raise WireError("BAD_REQUEST", f"the body is not JSON: {problem}", 400) from None
     if not isinstance(sent, dict):
-        return None
-    renamed = {_snake(str(name)): value for name, value in sent.items()}
-    if renamed.keys() == sent.keys():
-        return None
+        raise invalid("Invalid request: the body is no JSON object")
+    names = {_camel(name): name for name in get_type_hints(kind)}
+    fields: dict[str, Any] = {}
+    for said, value in sent.items():
+        name = names.get(str(said), str(said))
+        if name in fields:
+            raise invalid(f"Request specifies both '{name}' and '{_camel(name)}'; provide only one of them.")
+        if value is not None:
+            fields[name] = [_present(each) for each in value] if isinstance(value, list) else value
     try:
-        return msgspec.convert(renamed, kind, strict=False)
-    except msgspec.ValidationError:
-        return None
+        return msgspec.convert(fields, kind, strict=False)
+    except msgspec.ValidationError as problem:
+        found = _FIELD.search(str(problem))
+        wrong = "" if found is None else str(found[1])
+        if wrong not in fields:
+            raise invalid(f"Invalid request: {problem}") from None
+        shown = json.dumps(fields[wrong], separators=(",", ":"), default=str)[:SHOWN]
+        hint = f" Hint: Value was of type '{type(fields[wrong]).__name__}'."
+        raise invalid(
+            f"Invalid value {shown} for parameter '{wrong}' supplied: {hint} See the API docs for more information "
+            "about request parameters."
+        ) from None
 
 
-def _snake(name: str) -> str:
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
+def _present(value: Any) -> Any:
+    """A message of a list without what is null in it."""
+    return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
