@@ -34,8 +34,8 @@ NOTEBOOKS = (
     *(
         f"statsmodels-0.15.0/examples/notebooks/{name}.ipynb"
         for name in (
-            "ols", "wls", "gls", "glm", "glm_formula", "quantile_regression", "predict", "robust_models_0",
-            "discrete_choice_overview", "tsa_filters", "lowess", "glm_weights", "chi2_fitting", "regression_diagnostics",
+            "ols", "wls", "gls", "glm", "glm_formula", "quantile_regression", "predict", "robust_models_0", "discrete_choice_overview",
+            "tsa_filters", "lowess", "glm_weights", "chi2_fitting",
         )
     ),
     *(
@@ -48,10 +48,9 @@ NOTEBOOKS = (
     ),
     *(
         f"linearmodels-7.1/examples/{name}.ipynb"
-        for name in ("iv_basic-examples", "panel_data-formats", "system_examples")
+        for name in ("iv_basic-examples", "panel_data-formats")
     ),
     "arch-8.0.0/examples/unitroot_examples.ipynb",
-    "arch-8.0.0/examples/univariate_using_fixed_variance.ipynb",
     "emcee-3.1.6/docs/tutorials/quickstart.ipynb",
 )  # fmt: skip
 # Answers of this version are kept here, so that a page can be made of several sittings.

@@ -190,10 +190,11 @@ def _walk(node: ast.AST, local: tuple[set[str], ...], *, deferred: bool) -> Iter
             yield from _walk(child, inner, deferred=deferred)
         return
     if isinstance(node, ast.ExceptHandler) and node.name:
-        for part in (node.type, *node.body):
-            if part is not None:
-                # What `as` binds is gone when the block ends.
-                yield from _walk(part, local if part is node.type else (*local, {node.name}), deferred=deferred)
+        if node.type is not None:
+            yield from _walk(node.type, local, deferred=deferred)
+        for statement in node.body:
+            # What `as` binds is gone when the block ends.
+            yield from _walk(statement, (*local, {node.name}), deferred=deferred)
         return
     # Of an assignment the value is read first.
     first = [getattr(node, name) for name in ("value", "iter") if isinstance(getattr(node, name, None), ast.AST)]

@@ -181,8 +181,9 @@ class _Comparing:
                 a, b = (index.get_level_values(level) for index in (one, two))
                 self._column(a, b, f"{where} level {level}", depth)
             return
-        if hasattr(one.array, "asi8"):  # moments: the zone is part of the dtype, whatever object stands for it
-            self._array(one.array.asi8, two.array.asi8, where, depth)
+        a, b = (getattr(each, "array", each) for each in (one, two))
+        if hasattr(a, "asi8"):  # moments: the zone is part of the dtype, whatever object stands for it
+            self._array(a.asi8, b.asi8, where, depth)
             return
         self._array(one.to_numpy(), two.to_numpy(), where, depth)
 
