@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 ANSWER_S_MAX = 120.0
+LOAD_ANSWER_S_MAX = 40.0
 RECEIVE_BYTES = 1 << 18
 TRIES_MAX = 5
 
@@ -239,9 +240,10 @@ def drive(port: int, streams: Sequence[Stream], seconds: float) -> Load:
             poll.modify(number, select.EPOLLIN | select.EPOLLOUT)
         flying += 1
     while flying:
-        events = poll.poll(ANSWER_S_MAX)
-        if not events:
-            raise Slow(f"no answer within {ANSWER_S_MAX:.0f} s")
+        events = poll.poll(LOAD_ANSWER_S_MAX)
+        if not events:  # those under way are bad answers, and the round ends
+            requests, bad = requests + flying, bad + flying
+            break
         for number, event in events:
             client = clients[number]
             if event & select.EPOLLOUT:
