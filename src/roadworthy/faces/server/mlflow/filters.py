@@ -142,7 +142,8 @@ def number_of(value: object, what: str) -> int | float:
     if not isinstance(value, Token) or value.kind != "number":
         raise wire.invalid(f"{what} Found {_said(value)}")
     try:
-        return int(value.text) if len(value.text) <= 19 else float(value.text)
+        # Engines count no further than 63 bits; what is beyond compares as a float.
+        return int(value.text) if len(value.text) <= 18 else float(value.text)
     except ValueError:
         return float(value.text)
 

@@ -181,6 +181,8 @@ async def upsert(server: Server, request: Request) -> Reply:
         for field in ("expectations", "tags", "source"):
             if not isinstance(record.get(field) or {}, dict):
                 raise invalid(f"A record's {field} are an object.")
+        if not isinstance((record.get("source") or {}).get("source_data") or {}, dict):
+            raise invalid("The source_data of a record's source is an object.")
 
     def work(store: Store, held: EvaluationSet) -> tuple[int, int]:
         return datasets.upsert(store, held, records)

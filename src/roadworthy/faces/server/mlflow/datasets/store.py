@@ -212,7 +212,7 @@ def _new(sent: dict[str, Any]) -> dict[str, Any]:
         record["source_type"] = source.get("source_type", "UNSPECIFIED")
         trace = (source.get("source_data") or {}).get("trace_id")
         if trace:
-            record["source_id"] = trace
+            record["source_id"] = str(trace)
     by = (record.get("tags") or {}).get(USER_TAG)
     if by:
         record |= {"created_by": by, "last_updated_by": by}

@@ -152,8 +152,8 @@ async def search(server: Server, request: Request) -> Reply:
 async def delete(server: Server, request: Request) -> Reply:
     message = read(request, schema.Delete)
     required(message.experiment_id, "experiment_id")
-    before = None if message.max_timestamp_millis is UNSET else message.max_timestamp_millis
-    limit = None if message.max_traces is UNSET else message.max_traces
+    before = None if message.max_timestamp_millis is UNSET else max(-(2**62), min(message.max_timestamp_millis, 2**62))
+    limit = None if message.max_traces is UNSET else min(message.max_traces, 2**31)
     named = list(dict.fromkeys(message.request_ids))
     if before is None and not named:
         raise invalid("Either `max_timestamp_millis` or `trace_ids` must be specified.")
