@@ -117,6 +117,29 @@ def test_a_sample_has_both_ends_and_is_even() -> None:
     assert history.sample(points, 5_000) == points
 
 
+@settings(deadline=None, max_examples=40)
+@given(BATCHES, st.integers(1, 50), st.sampled_from([None, (-1, 2), (9, 10)]))
+def test_points_are_spread_as_if_all_were_in_memory(
+    lasting: Store, batches: list[list[Point]], count: int, steps: tuple[int, int] | None
+) -> None:
+    run = logged(lasting, batches)
+    points = [p for p in wanted(batches) if steps is None or steps[0] <= p[1] <= steps[1]]
+    with lasting.read() as reader:
+        assert told(history.spread(reader, run, "x", count, steps)) == told(history.sample(points, count))
+
+
+def test_of_very_many_points_some_are_looked_at(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = logged(
+        store, [[(at, at, float(at)) for at in range(start, start + 1_000)] for start in range(0, 10_000, 1_000)]
+    )
+    monkeypatch.setattr(history, "SPREAD_FROM_MAX", 1_000)
+    with store.read() as reader:
+        found = history.spread(reader, run, "x", 50)
+    assert len(found) == 50
+    assert (found[0], found[-1]) == ((0, 0, 0.0), (9_999, 9_999, 9_999.0))
+    assert max(b[1] - a[1] for a, b in pairwise(found)) < 400
+
+
 def test_the_history_of_a_run_is_by_step(any_store: Store) -> None:
     run = runs.start(any_store, Run(id=""))
     metrics.log(any_store, run.id, [MetricPoint(key="x", value=float(s), step=s, at=100.0 - s) for s in range(50)])

@@ -7,6 +7,7 @@ Chunks are packed in that order and mostly follow each other in time, so that a 
 overlap it.
 """
 
+import itertools
 import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,8 @@ from roadworthy.store.sql import Reader
 from roadworthy.store.store import Store
 
 POINTS_MAX = 1_000_000
+SPREAD_FROM_MAX = 1_000_000
+POINTS_IN_ALL = 2**62
 
 _SPANS = """
 SELECT first_ms, last_ms, level, seq, points FROM metric_chunks
@@ -29,6 +32,7 @@ SELECT data FROM metric_chunks WHERE run = :run AND key = :key AND level = :leve
 _ALL = "SELECT data FROM metric_chunks WHERE run = :run AND key = :key ORDER BY first_ms, last_ms"
 # A metric of one point has no chunk.
 _ONLY = "SELECT at_ms, step, value FROM metrics WHERE run = :run AND key = :key AND points = 1"
+_COUNT = "SELECT points FROM metrics WHERE run = :run AND key = :key"
 
 
 def of_run(store: Store, run_id: str, key: str, *, limit: int = POINTS_MAX) -> list[MetricPoint]:
@@ -59,6 +63,26 @@ def page(reader: Reader, run: int, key: str, *, after: Point | None, limit: int)
         if len(found) >= limit:
             break
     return found[:limit]
+
+
+def spread(reader: Reader, run: int, key: str, count: int, steps: tuple[int, int] | None = None) -> list[Point]:
+    """At most `count` points of one metric by step, evenly from all of them or from those of some steps, ends included.
+
+    Of more than `SPREAD_FROM_MAX` points only every second, third and so on is looked at, so that memory is bounded.
+    """
+    row = reader.row(_COUNT, run=run, key=key)
+    stride = max(1, int(row[0]) // SPREAD_FROM_MAX) if row else 1
+    found: list[Point] = []
+    blocks = itertools.chain([_only(reader, run, key)], _blocks(reader, run, key, chunks.EARLIEST_MS, POINTS_IN_ALL))
+    for block in blocks:
+        points = block if steps is None else [point for point in block if steps[0] <= point[1] <= steps[1]]
+        if not points:
+            continue
+        if found and chunks.same(found[-1], points[0]):
+            found.pop()
+        # The end of each block stays, or the last point of all might go.
+        found += points if stride == 1 else [*points[:-1:stride], points[-1]]
+    return sample(found, count)
 
 
 def sample(points: Sequence[Point], count: int) -> list[Point]:

@@ -79,6 +79,7 @@ class Statement:
         self.dialect = dialect
         self.text = text
         self.params = params
+        self.meets = -1  # the number of the condition that what it finds meets
 
     def add(self, fragment: str, **params: Any) -> None:
         self.text += fragment
@@ -89,9 +90,11 @@ class Statement:
         if stage:
             self.add(_OF_STAGE, stage=stage)
 
-    def conditions(self, query: Query, run: str) -> None:
-        """The query's conditions on the run whose number `run` names."""
+    def conditions(self, query: Query, run: str, *, met: int = -1) -> None:
+        """The query's conditions on the run whose number `run` names, but for one that is met already."""
         for n, condition in enumerate(query.conditions):
+            if n == met:
+                continue
             fragment, value = _fragment(self.dialect, condition)
             self.add(fragment.replace("{n}", str(n)).replace("{run}", run))
             self._bind(n, condition, value)
@@ -100,6 +103,7 @@ class Statement:
 
     def meeting(self, n: int, condition: Condition) -> None:
         """The runs that meet a condition that has an index."""
+        self.meets = n
         if condition.kind in ("param", "tag"):
             value = str(condition.value)
             test = _EQUAL_SHORT if len(value) < _PREFIX else _EQUAL_LONG

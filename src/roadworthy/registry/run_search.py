@@ -26,13 +26,13 @@ _COLUMNS = ", ".join(f"r.{column.strip()}" for column in run_rows.COLUMNS.split(
 _WIDTH = len(Row._fields)
 _BY_MOMENT = (
     f"SELECT {_COLUMNS} FROM runs r WHERE r.group_id = :group_id",
-    f"SELECT {_COLUMNS} FROM ({{few}}) d CROSS JOIN runs r WHERE r.seq = d.run AND r.group_id = :group_id",
+    f"SELECT {_COLUMNS} FROM ({{few}}) w CROSS JOIN runs r WHERE r.seq = w.run AND r.group_id = :group_id",
 )
 _WITH_METRIC = (
     "FROM metrics m CROSS JOIN runs r WHERE m.group_id = :group_id AND m.key = :metric AND r.seq = m.run",
     """
-FROM ({few}) d CROSS JOIN metrics m CROSS JOIN runs r
-WHERE m.run = d.run AND m.key = :metric AND r.seq = d.run AND r.group_id = :group_id
+FROM ({few}) w CROSS JOIN metrics m CROSS JOIN runs r
+WHERE m.run = w.run AND m.key = :metric AND r.seq = w.run AND r.group_id = :group_id
 """,
 )
 _BY_METRIC = tuple(f"SELECT {_COLUMNS}, m.value {with_metric} AND m.value IS NOT NULL" for with_metric in _WITH_METRIC)
@@ -63,7 +63,7 @@ _IN_GROUPS: dict[Dialect, str] = {
     "sqlite": " FROM runs r {joins} WHERE r.group_id IN (SELECT value FROM json_each(:groups))",
     "postgresql": " FROM runs r {joins} WHERE r.group_id = ANY(:groups)",
 }
-_IN_GROUP = " FROM ({few}) d CROSS JOIN runs r {joins} WHERE r.seq = d.run AND r.group_id = :group_id"
+_IN_GROUP = " FROM ({few}) w CROSS JOIN runs r {joins} WHERE r.seq = w.run AND r.group_id = :group_id"
 _NEWEST_NUMBER = "SELECT COALESCE(MAX(seq), 0) FROM runs"
 
 # What is sorted by, by kind: whether it is there, then its value.
@@ -194,6 +194,14 @@ def _begun(reader: Reader, query: Query, texts: tuple[str, ...], few: Statement 
     return statement
 
 
+def _conditions(statement: Statement, query: Query, few: Statement | None, run: str) -> None:
+    """The query's conditions, on what the statement goes along, or on the few that meet one of them."""
+    if few is None:
+        statement.conditions(query, run)
+    else:
+        statement.conditions(query, "w.run", met=few.meets)
+
+
 def _by_moment(reader: Reader, query: Query, group: int) -> list[_Sorted]:
     """Along the index of moments, one way or the other."""
     found: list[_Sorted] = []
@@ -207,7 +215,7 @@ def _by_moment(reader: Reader, query: Query, group: int) -> list[_Sorted]:
         if query.after:
             after_ms, after_id = query.after[1:]
             statement.add(_AFTER_OLDER if upwards else _AFTER_MOMENT, after_ms=after_ms, after_id=after_id)
-        statement.conditions(query, "r.seq" if few is None else "d.run")
+        _conditions(statement, query, few, "r.seq")
         statement.add(_OLDEST_FIRST if upwards else _NEWEST_FIRST)
         found += [((0, row[8], row[1]), Row(*row)) for row in statement.rows(reader)]
     if not query.stage:
@@ -232,7 +240,7 @@ def _by_metric(reader: Reader, query: Query, group: int) -> list[_Sorted]:
             statement.add(_AFTER_METRIC[ascending], after_value=value, after_ms=after_ms, after_id=after_id)
         elif query.after and phase == number:
             statement.add(_AFTER_MOMENT, after_ms=query.after[3], after_id=query.after[4])
-        statement.conditions(query, "d.run" if few else "r.seq" if number == 2 else "m.run")
+        _conditions(statement, query, few, "r.seq" if number == 2 else "m.run")
         statement.add(_METRIC_ORDER[ascending] if number == 0 else _NEWEST_FIRST)
         found += [
             ((1, number, row[_WIDTH] if number == 0 else 0, row[8], row[1]), Row(*row[:_WIDTH]))
@@ -254,7 +262,7 @@ def _sorted(reader: Reader, query: Query) -> Found:
     else:
         statement.add(_IN_GROUP.replace("{few}", few.text).replace("{joins}", joins), **few.params)
     statement.stage(query.stage)
-    statement.conditions(query, "r.seq" if few is None else "d.run")
+    _conditions(statement, query, few, "r.seq")
     statement.add(") q")
     if query.after:
         _after(statement, terms, query.after[1:])

@@ -123,6 +123,7 @@ async def sampled(server: Server, request: Request) -> Reply:
         raise invalid("If either start step or end step are specified, both must be specified.")
     if start is not UNSET and end is not UNSET and start > end:
         raise invalid(f"end_step must be greater than start_step. Found start_step={start} and end_step={end}.")
+    steps = None if start is UNSET or end is UNSET else (start, end)
 
     def work(store: Store) -> Reply:
         found: list[schema.MetricShown] = []
@@ -131,10 +132,8 @@ async def sampled(server: Server, request: Request) -> Reply:
                 row = _visible(reader, run_id, request.identity)
                 if row is None:
                     continue
-                points = history.whole(reader, row.seq, message.metric_key)
-                if start is not UNSET and end is not UNSET:
-                    points = [point for point in points if start <= point[1] <= end]
-                found += _shown(history.sample(points, message.max_results), message.metric_key, run_id)
+                points = history.spread(reader, row.seq, message.metric_key, message.max_results, steps)
+                found += _shown(points, message.metric_key, run_id)
         return answer(schema.HistoryPage(metrics=found or UNSET))
 
     return await server.read(work)
