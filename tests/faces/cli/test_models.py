@@ -7,7 +7,8 @@ import pytest
 
 from roadworthy.nouns.model import Field, Model, Signature
 from roadworthy.nouns.step import Value
-from roadworthy.registry import models
+from roadworthy.registry import model_names, model_versions, models
+from roadworthy.registry.model_versions import Version
 from roadworthy.store.store import open_store
 
 
@@ -65,3 +66,21 @@ def test_aliases_come_and_go(rw) -> None:
 def test_mistakes_say_what_would_pass(rw, arguments: list[str], code: int, said: str) -> None:
     done = rw("models", *arguments)
     assert (done.returncode, said in done.stderr) == (code, True)
+
+
+def test_what_an_mlflow_client_registered_is_listed_and_shown_like_any_other(rw, tmp_path: Path) -> None:
+    with open_store(tmp_path / ".roadworthy") as store:
+        model_names.create(store, "theirs", project="p")
+        said = Version(
+            name="theirs", project="p", source="s3://bucket/m", description="red\x1b[31m", tags={"q": "good"}
+        )
+        model_versions.move(store, model_versions.create(store, said), "Staging")
+    assert "theirs@1" in rw("models").stdout
+    shown = rw("models", "show", "theirs").stdout
+    for part in ["mlflow", "Staging", "s3://bucket/m", "q=good"]:
+        assert part in shown
+    assert "\x1b" not in shown
+    assert json.loads(rw("models", "show", "theirs", "--json").stdout)["tags"] == {"q": "good"}
+    refused = rw("approve", "theirs", "--role", "owner")
+    assert (refused.returncode, "rw models adopt theirs@1" in refused.stderr) == (5, True)
+    assert rw("models", "adopt", "late@1").returncode == 4

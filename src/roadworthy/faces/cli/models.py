@@ -11,8 +11,11 @@ from roadworthy.faces.cli.output import json_option
 from roadworthy.faces.cli.place import open_around, open_here
 from roadworthy.nouns.errors import invalid
 from roadworthy.nouns.model import Model, Task
-from roadworthy.registry import metrics, models
+from roadworthy.registry import metrics, model_versions, models
+from roadworthy.registry.model_versions import Version
 from roadworthy.store.store import Store
+
+TAG_SHOWN_MAX = 60
 
 
 @click.group(name="models", invoke_without_command=True)
@@ -67,8 +70,12 @@ def show(model: str, *, as_json: bool) -> None:
     found = models.get(store, model)
     aliases = _pointing(store, found.name).get(found.version, [])
     measured = metrics.latest(store, found.run)
+    with store.read() as reader:
+        shown = model_versions.find(reader, found.name, found.version) or Version(name=found.name)
     if as_json:
-        output.print_json({**msgspec.to_builtins(found), "id": found.id, "aliases": aliases, "metrics": measured})
+        noted = {"tags": shown.tags, "stage": shown.stage, "source": shown.source}
+        said = {**msgspec.to_builtins(found), **noted, "id": found.id, "aliases": aliases, "metrics": measured}
+        output.print_json(said)
         return
     output.pairs(
         [
@@ -77,6 +84,10 @@ def show(model: str, *, as_json: bool) -> None:
             ("project", found.project),
             ("run", found.run),
             ("registered", output.when(found.created_at)),
+            ("description", shown.description),
+            ("stage", shown.stage if shown.stage != "None" else None),
+            ("source", shown.source),
+            ("tags", ", ".join(f"{key}={value}"[:TAG_SHOWN_MAX] for key, value in shown.tags.items())),
             ("format", found.value.format),
             ("type", found.value.type),
             ("size", output.size(found.value.size)),
