@@ -2,6 +2,9 @@
 
 import asyncio
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +14,8 @@ from roadworthy.nouns.errors import Code, Fault, invalid
 from roadworthy.nouns.event import Event
 from roadworthy.store import log
 from roadworthy.store.group import GroupCommit
-from roadworthy.store.store import Store
+from roadworthy.store.store import Store, open_store
+from tests.postgres import Server
 
 INSERT = "INSERT INTO aliases (name, alias, version) VALUES (:name, :alias, 1)"
 
@@ -131,3 +135,36 @@ def test_a_full_disk_fails_the_group_as_unavailable_and_the_next_succeeds(store:
         tx.row("PRAGMA max_page_count = 1000000")
     answers, _ = asyncio.run(submitted(store, [point("a"), point("b")]))
     assert answers == ["a", "b"]
+
+
+@pytest.mark.postgres
+def test_two_servers_that_want_each_others_rows_both_have_their_way(postgres: Server, tmp_path: Path) -> None:
+    url = postgres.new_database()
+    stores = [open_store(tmp_path / name, url=url) for name in "ab"]
+    with stores[0].append() as tx:
+        tx.execute_many(INSERT, [{"name": name, "alias": "a"} for name in "xy"])
+    both = threading.Barrier(2)
+    met: set[int] = set()
+
+    def hold(name: str, server: int, *, meet: bool) -> object:
+        def work(store: Store) -> None:
+            with store.append() as tx:
+                tx.execute("UPDATE aliases SET version = version + 1 WHERE name = :name", name=name)
+            if meet and server not in met:  # the first time, each has its first row before it wants the other's
+                met.add(server)
+                both.wait(60)
+
+        return work
+
+    def serve(server: int, names: str) -> list[object]:
+        first, second = names
+        works = [hold(first, server, meet=True), hold(second, server, meet=False)]
+        return asyncio.run(submitted(stores[server], works))[0]
+
+    with ThreadPoolExecutor(2) as threads:
+        answers = list(threads.map(serve, (0, 1), ("xy", "yx")))
+    assert answers == [[None, None], [None, None]]
+    with stores[0].read() as reader:
+        assert reader.rows("SELECT name, version FROM aliases ORDER BY name") == [("x", 3), ("y", 3)]
+    for store in stores:
+        store.close()

@@ -23,11 +23,12 @@ from roadworthy.nouns.errors import Fault, unavailable
 from roadworthy.nouns.event import Event
 from roadworthy.store import log
 from roadworthy.store.gathering import Gathering
-from roadworthy.store.sql import Reader, Transaction, as_fault
+from roadworthy.store.sql import Reader, Transaction, as_fault, is_deadlock
 from roadworthy.store.store import Change, Store
 
 WORK_MAX = 256  # pieces in one transaction
 WAITING_MAX = 20_000
+DEADLOCK_TRIES = 4  # of groups of two servers that want each other's rows, PostgreSQL ends one
 # A commit on the loop's thread that takes longer sends the next ones to the other thread for a while.
 PATIENCE_S = 0.05
 AWAY_S = 5.0
@@ -190,18 +191,22 @@ class GroupCommit:
 
     def _carry_out(self, group: list[_Piece], lock_wait_ms: int | None) -> list[tuple[bool, Any]] | None:
         """Do a group's work and commit it; None when another process held the lock for longer than was to be waited."""
-        done: list[tuple[bool, Any]] = []
         began, start = False, time.monotonic()
-        try:
-            with self._store.sql.write(lock_wait_ms=lock_wait_ms) as tx:
-                began = True
-                events: list[Event] = []
-                done += [self._one(tx, piece, events) for piece in group]
-                log.append_many(tx, events)
-        except Exception as problem:
-            if lock_wait_ms is not None and not began and isinstance(problem, Fault):
-                return None
-            return [(False, problem)] * len(group)
+        for tries_left in reversed(range(DEADLOCK_TRIES)):
+            done: list[tuple[bool, Any]] = []
+            try:
+                with self._store.sql.write(lock_wait_ms=lock_wait_ms) as tx:
+                    began = True
+                    events: list[Event] = []
+                    done += [self._one(tx, piece, events) for piece in group]
+                    log.append_many(tx, events)
+                break
+            except Exception as problem:
+                if tries_left and is_deadlock(problem):
+                    continue  # another server's group goes first; none of this one's work was kept
+                if lock_wait_ms is not None and not began and isinstance(problem, Fault):
+                    return None
+                return [(False, problem)] * len(group)
         self._took_s = time.monotonic() - start
         return done
 
@@ -211,6 +216,8 @@ class GroupCommit:
         try:
             result = piece.work(store)
         except Exception as problem:
+            if is_deadlock(problem):
+                raise
             if fault := as_fault(problem, self._store.sql.url):
                 raise fault from problem  # of the disk or the connection: it is the whole group's
             tx.execute("ROLLBACK TO SAVEPOINT piece")

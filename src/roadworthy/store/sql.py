@@ -324,6 +324,12 @@ def _native(sql: str, dialect: Dialect) -> str:
     return _PARAMETER.sub(lambda m: f"%({m[1]})s" if m[1] else m[0].replace("%", "%%"), sql)
 
 
+def is_deadlock(problem: BaseException) -> bool:
+    """Whether PostgreSQL ended a transaction so that another could go on: done again, it may well succeed."""
+    kind = type(problem)
+    return kind.__module__.startswith("psycopg") and kind.__name__ in {"DeadlockDetected", "SerializationFailure"}
+
+
 def as_fault(problem: BaseException, url: str) -> Fault | None:
     """What a user can act on, of what the drivers raise; None for defects of ours."""
     where = _without_password(url)
