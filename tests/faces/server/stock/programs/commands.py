@@ -48,7 +48,8 @@ def runs_by_command():
     assert "shown" not in _say("runs", "list", "--experiment-id", experiment)
     assert "shown" in _say("runs", "list", "--experiment-id", experiment, "--view", "deleted_only")
     _say("runs", "restore", "--run-id", run.info.run_id)
-    made = json.loads(_say("runs", "create", "--experiment-id", experiment, "--run-name", "made", "--tags", "a=b"))
+    said = _say("runs", "create", "--experiment-id", experiment, "--run-name", "made", "--tags", "a=b")
+    made = json.loads(said[said.index("{") :])
     assert client.get_run(made["run_id"]).data.tags["a"] == "b"
     _say("experiments", "csv", "-x", experiment, "-o", "runs.csv")
     with open("runs.csv") as file:
