@@ -216,9 +216,9 @@ class Bench:
             for _ in range(min(2, self._sizes.rounds)):
                 for server in (*taking, bare):
                     found[server.name].append(ask(server))
-            self._row(
-                f"history of {count:,}, {way}", "s", {n: statistics.median(v) for n, v in found.items()}, less=True
-            )
+            medians = {name: statistics.median(times) for name, times in found.items()}
+            times = {name: None if each == float("inf") else each for name, each in medians.items()}
+            self._row(f"history of {count:,}, {way}", "s", times, less=True, bound_s=self._sizes.bound_s)
         if OURS in self.servers:
             self._long_history(self.servers[OURS], self._sizes.long_curve)
 
