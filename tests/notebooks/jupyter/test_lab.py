@@ -19,6 +19,8 @@ from tests.notebooks.written import document
 CHROMIUM = shutil.which("chromium")
 CELLS = ("%load_ext roadworthy", "path = '/home/anna/rows.csv'", "%%rw step doubled\nb = [x * 2 for x in range(3)]")
 START_S_MAX = 90.0
+RUNS_MAX = 4
+SHOWN_MS_MAX = 40_000
 
 pytestmark = [
     pytest.mark.slow,
@@ -75,17 +77,31 @@ def test_findings_and_steps_are_seen_below_their_cells(server: tuple[str, str], 
     page.set_default_timeout(90_000)
     page.goto(f"{address}/{face}/{face.partition('/')[0]}.ipynb?token={token}")
     page.locator(".jp-Notebook .jp-Cell").nth(2).wait_for()
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_text("Run All Cells", exact=True).click()
     outputs = page.locator(".jp-OutputArea-output")
     finding = outputs.filter(has_text="RWN301")
-    finding.wait_for()
+    _run_all(page, finding)
     assert finding.locator("code").inner_text() == "path = '/home/anna/rows.csv'"
     step = outputs.filter(has_text="step doubled:")
     step.wait_for()
     # Drawn as HTML, not as the text that terminals get.
     assert step.locator("div[style*='border-left']").count() == 1
     page.close()
+
+
+def _run_all(page: Any, until: Any) -> None:
+    """Run all cells until one shows what is waited for: the page forgets what it was told before its kernel was there."""
+    from playwright.sync_api import TimeoutError as Late
+
+    for attempt in range(RUNS_MAX):
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_text("Run All Cells", exact=True).click()
+        try:
+            until.wait_for(timeout=SHOWN_MS_MAX)
+        except Late:
+            if attempt + 1 == RUNS_MAX:
+                raise
+        else:
+            return
 
 
 def _answers(address: str) -> bool:
