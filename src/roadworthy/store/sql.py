@@ -6,6 +6,7 @@ take altogether (docs/decisions.md has the measurement).
 """
 
 import importlib
+import os
 import re
 import sqlite3
 import threading
@@ -138,8 +139,11 @@ class Database:
         with self._lock:
             # Two writes in one would break "its event or neither"; a read first would take the lock too late.
             assert self._open is None, "a write was begun inside another transaction"
+            # Before, lest it overwrites what the disk still has; after, lest it is acknowledged.
+            self._refuse_read_only()
             with self._lock_wait(lock_wait_ms), self._begun(begin) as cursor:
                 yield Transaction(cursor, self.dialect)
+            self._refuse_read_only()
 
     def migrate(self) -> None:
         """Bring the schema to the newest version; does nothing, in one query, when it is there already."""
@@ -163,6 +167,21 @@ class Database:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+    def _refuse_read_only(self) -> None:
+        """Refuse to write to a file system that has turned read-only: its syncs may do nothing.
+
+        Linux's ext4 that met an error and is set to go on read-only takes writes to blocks it has, and answers a sync
+        of them with success, without writing anything.
+        """
+        try:
+            flags = os.statvfs(Path(self.url).parent).f_flag if self.dialect == "sqlite" else 0
+        except OSError:
+            return  # what opens the store says what is wrong
+        if flags & os.ST_RDONLY:
+            raise unavailable(
+                "the file system is read-only", where=self.url, fix="mend the disk, and mount it for writing"
+            )
 
     @contextmanager
     def _named_failures(self) -> Iterator[None]:
