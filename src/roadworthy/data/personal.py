@@ -20,7 +20,7 @@ class Personal(NamedTuple):
     end: int
 
 
-# All but the first begin with a class of characters and look behind after it, so that a search can leap to the next one.
+# All but the first begin with a class of characters and look behind after it, so that a search can leap to the next.
 _EMAIL = re.compile(r"(?<![\w.@/:+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,24}(?![\w@-])")
 _CARD = re.compile(
     r"\d(?<![\d.,-].)\d{3}(?:[ -](?:\d{4}[ -]){2}\d{1,7}(?![\d.,-])|(?<![A-Za-z_].{4})\d{11,12}(?![\w.,-]))"
