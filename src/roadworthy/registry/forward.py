@@ -63,12 +63,11 @@ def send(store: Store, remote: Remote, run_id: str, *, group: str = "") -> Sent:
         Fault: not found for an unknown run; what the server refuses; unavailable when it does not answer.
     """
     run = runs.get(store, run_id)
-    mark = SENT + blake3(remote.address.url.encode()).hexdigest(length=6)
-    experiment = _experiment(remote, group or _group(store, run))
+    mark = _mark(remote)
     if there := run.tags.get(mark):
         found = remote.get("runs/get", run_id=there).get("run", {}).get("info") or {}
         return Sent(run=there, location=found.get("artifact_uri") or "", again=True)
-    info = _begin(remote, run, experiment)
+    info = _begin(remote, run, _experiment(remote, group or _group(store, run)))
     there, location = str(info["run_id"]), str(info.get("artifact_uri") or "")
     _log(store, remote, run.id, there)
     files, kept_here = _files(store, remote, run, location)
@@ -89,7 +88,7 @@ def send_all(store: Store, uri: str, project: str) -> list[str]:
     if not uri:
         return []
     remote = Remote(uri)
-    mark = SENT + blake3(remote.address.url.encode()).hexdigest(length=6)
+    mark = _mark(remote)
     problems: list[str] = []
     try:
         for run in reversed(runs.listing(store, project=project, limit=1_000)):
@@ -106,6 +105,11 @@ def send_all(store: Store, uri: str, project: str) -> list[str]:
     finally:
         remote.close()
     return problems
+
+
+def _mark(remote: Remote) -> str:
+    """The tag that says of a run what it is called on this server."""
+    return SENT + blake3(remote.address.url.encode()).hexdigest(length=6)
 
 
 def _log(store: Store, remote: Remote, run_id: str, there: str) -> None:
