@@ -220,3 +220,12 @@ def test_what_an_except_clause_binds_ends_with_it(tmp_path: Path, monkeypatch) -
     )
     assert same(both(tmp_path, monkeypatch, *cells))
     assert "problem" not in "".join(planned(tmp_path, *cells).steps[-1].takes)
+
+
+def test_a_library_s_object_may_be_changed_by_a_method_that_is_called_for_its_effect(tmp_path: Path) -> None:
+    text = pipeline(
+        tmp_path, "import emcee", "md:## Made", "sampler = emcee.EnsembleSampler(4, 2, sum)", "md:## Run",
+        "sampler.run_mcmc([1], 100);", "sampler.summary();", "md:## Read", "chain = sampler.get_chain()\nlong = chain[:]",
+    )  # fmt: skip
+    assert "run_mcmc" in text
+    assert "summary" not in text

@@ -1,5 +1,7 @@
 """Two values are the same, or it is said where they are not."""
 
+import functools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -94,3 +96,26 @@ def test_moments_are_alike_whatever_object_is_their_zone() -> None:
     one = pd.Series(pd.to_datetime(["2013-01-01"]).tz_localize(dt.UTC))
     two = pd.Series(pd.to_datetime(["2013-01-01"]).tz_localize(zoneinfo.ZoneInfo("UTC")))
     assert compare(one, two).verdict == "identical"
+
+
+class Lazy:
+    """Computes one attribute when it is first asked, and keeps another count."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @functools.cached_property
+    def total(self) -> int:
+        return 3
+
+
+def test_what_was_computed_on_demand_since_is_no_change() -> None:
+    before, after = Lazy(), Lazy()
+    assert after.total == 3
+    assert compare(before, after).verdict == "different"
+    assert compare(before, after, later=True).verdict == "identical"
+    after.count = 1
+    assert compare(before, after, later=True).where == ".count"
+    after.count = 0
+    after.__dict__["new"] = 1
+    assert compare(before, after, later=True).verdict == "different"

@@ -146,3 +146,33 @@ def test_two_steps_that_give_parts_of_the_same_names_are_told_apart(tmp_path: Pa
     made = converted(tmp_path, *cells)
     assert made.proof.verdict == "identical", proof.text(made.proof)
     assert [c.what for c in made.proof.compared if c.what.endswith('["a"]')]
+
+
+def test_an_object_that_a_method_changes_unseen_stays_with_what_reads_it(tmp_path: Path) -> None:
+    made = converted(
+        tmp_path, "import configparser", "md:## Made", "settings = configparser.ConfigParser()\nbefore = [1, 2]",
+        "md:## Changed", "settings.read_string('[mail]\\nport = 25');", "md:## Read",
+        "ports = [int(settings['mail']['port']), *before]",
+    )  # fmt: skip
+    assert made.proof.verdict == "identical", proof.text(made.proof)
+    assert "read_string" in made.files["pipeline.py"]
+    assert "ports" in {c.what.strip("`") for c in made.proof.compared}
+
+
+def test_an_object_that_nobody_can_copy_stays_with_what_is_called_on_it(tmp_path: Path) -> None:
+    made = converted(
+        tmp_path, "import sqlite3", "connection = sqlite3.connect(':memory:')", "md:## Filled",
+        "connection.executescript('create table t (n); insert into t values (1), (2);')", "md:## Read",
+        "rows = connection.execute('select n from t').fetchall()",
+    )  # fmt: skip
+    assert made.proof.verdict == "identical", proof.text(made.proof)
+    assert "executescript" in made.files["pipeline.py"]
+
+
+def test_the_moment_at_which_a_value_was_made_is_found_to_be_the_cause(tmp_path: Path) -> None:
+    made = converted(
+        tmp_path, "from email.message import Message\nimport datetime as clock", "md:## Made",
+        "made = Message()\nmade.when = clock.datetime(2026, 1, 1) + clock.timedelta(__import__('os').getpid())\n"
+        "made['a'] = 'b'",
+    )  # fmt: skip
+    assert (made.proof.verdict, made.proof.cause) == ("different", "time"), proof.text(made.proof)

@@ -5,6 +5,7 @@ its full effect, and why each of the others is left behind. Called by `conversio
 """
 
 import ast
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -13,12 +14,17 @@ from roadworthy.notebooks.convert import names
 from roadworthy.notebooks.convert.calls import Calls
 from roadworthy.notebooks.convert.hoisting import Hoisted
 from roadworthy.notebooks.convert.program import Program, Statement
-from roadworthy.notebooks.convert.seen import Seen
+from roadworthy.notebooks.convert.seen import Seen, key_of
 from roadworthy.pipelines.scopes import is_builtin
 
 # The state of the global random generators, treated as one more name.
 RANDOM = "<random>"
 REPORT_TAG = "rw:report"
+# Methods that are called on a line of their own to look at something.
+_LOOKS = re.compile(
+    r"(get_|to_|plot|show|print|display|render|save|summary|head$|tail$|describe|info$|predict|score|sample$|view)"
+)
+_PLAIN = frozenset({"pandas", "numpy", "collections", "matplotlib", "seaborn", "plotly"})
 _SEEDS = ("numpy.random.seed", "random.seed")
 
 
@@ -87,10 +93,11 @@ def _effect(statement: Statement, program: Program, hoisted: Hoisted, seen: Seen
             n for part in ast.walk(definition.statement.node) if isinstance(part, ast.Global) for n in part.names
         }
         changes |= written | _changed_by(definition.statement)
+    changes |= _perhaps_changed(statement, program, seen)
     if seen is None:
         _guess_random(statement, program, reads, binds, changes)
     else:
-        changes |= seen.also_changed(statement.cell) & reads
+        changes |= (seen.also_changed(statement.cell) & reads) - _touched_below(statement, program)
         changes -= {n for n in changes if seen.unchanged(statement.key, n)}
         if _is_seed(statement, program):
             binds.add(RANDOM)
@@ -111,6 +118,41 @@ def _changed_by(statement: Statement) -> set[str]:
     """Values of the top level that calling a function changes."""
     deferred = {o.node.id for o in names.occurrences(statement.node) if o.deferred}
     return names.changes(statement.node, {}) & deferred
+
+
+def _touched_below(statement: Statement, program: Program) -> set[str]:
+    """Names that later statements of a cell touch: what was seen when it ended is of those that come after them."""
+    below = [s for s in program.statements if s.cell == statement.cell and s.place > statement.place]
+    return {name for s in below for name in s.touches}
+
+
+def _perhaps_changed(statement: Statement, program: Program, seen: Seen | None) -> set[str]:
+    """The object of a library whose method is called for its effect, where nobody could see whether that changed it."""
+    call = statement.node.value if isinstance(statement.node, ast.Expr) else None
+    method = call.func if isinstance(call, ast.Call) else None
+    if not isinstance(method, ast.Attribute) or not isinstance(method.value, ast.Name) or _LOOKS.match(method.attr):
+        return set()
+    name = method.value.id
+    if name in program.imports:
+        return set()
+    if seen is None:
+        return {name} if _made_by_a_library(name, program) else set()
+    known = [seen.values.get(key_of(s.key, name)) for s in program.statements if s.key < statement.key]
+    taken = [value for value in known if value is not None]
+    return {name} if taken and not taken[-1].file else set()
+
+
+def _made_by_a_library(name: str, program: Program) -> bool:
+    """Whether a name is bound to an object of a class that is imported, and of no plain kind: `Sampler(...)`."""
+    reading = Calls(program.modules, {})
+    for statement in program.statements:
+        value = getattr(statement.node, "value", None)
+        if name in statement.binds and isinstance(value, ast.Call):
+            full = reading.absolute(names.dotted(value.func))
+            head, last = full.partition(".")[0], full.rpartition(".")[2]
+            if "." in full and last[:1].isupper() and head not in _PLAIN:
+                return True
+    return False
 
 
 def _guess_random(statement: Statement, program: Program, reads: set[str], binds: set[str], changes: set[str]) -> None:

@@ -5,6 +5,8 @@ type. Floating-point numbers that differ by no more than the tolerance are told 
 by `watching.py` to see whether a value comes back from storage as it went.
 """
 
+import datetime as dt
+import inspect
 import math
 import numbers
 import pickle
@@ -18,6 +20,8 @@ DEPTH_MAX = 60
 SHOWN = 60
 # Where libraries keep arrays that are written over at each use, so that what is in them means nothing.
 SCRATCH = "_tmp"
+CACHE = "cache"
+MOMENT = "the moment"
 
 
 class Likeness(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,20 +46,21 @@ class _Unlike(Exception):
         self.found = found
 
 
-def compare(one: Any, two: Any, *, tolerance: float = 0.0) -> Likeness:
+def compare(one: Any, two: Any, *, tolerance: float = 0.0, later: bool = False) -> Likeness:
     """Compare two values.
 
     Args:
         one, two: of any type.
         tolerance: the largest difference of two floating-point numbers that is not one, relative to the greater of 1
             and their size.
+        later: the second is the first at a later moment; what was only computed on demand since is no difference.
 
     >>> compare([1.0, {"a": "x"}], [1.0, {"a": "x"}]).verdict
     'identical'
     >>> compare({"auc": 0.7}, {"auc": 0.8}).where
     "['auc']"
     """
-    comparing = _Comparing(tolerance)
+    comparing = _Comparing(tolerance, later=later)
     try:
         comparing.any(one, two, "", 0)
     except _Unlike as unlike:
@@ -65,8 +70,9 @@ def compare(one: Any, two: Any, *, tolerance: float = 0.0) -> Likeness:
 
 
 class _Comparing:
-    def __init__(self, tolerance: float) -> None:
+    def __init__(self, tolerance: float, *, later: bool = False) -> None:
         self.tolerance = tolerance
+        self.later = later
         self.largest = 0.0
         self._met: set[tuple[int, int]] = set()
         self._kept: list[Any] = []
@@ -93,7 +99,10 @@ class _Comparing:
 
     def _compound(self, one: Any, two: Any, where: str, depth: int) -> None:
         module = type(one).__module__.partition(".")[0]
-        if isinstance(one, dict):
+        if isinstance(one, dt.date | dt.time):
+            if one != two:
+                raise _Unlike(where, f"{MOMENT} {one} in the notebook, {two} in the pipeline")
+        elif isinstance(one, dict):
             self._mapping(one, two, where, depth)
         elif isinstance(one, list | tuple):
             self._sequence(one, two, where, depth)
@@ -237,6 +246,10 @@ class _Comparing:
         if left is None or right is None:
             self._by_bytes(one, two, where)
             return
+        if self.later:
+            right = {n: held for n, held in right.items() if n in left or not _is_on_demand(two, n)}
+            left = {n: held for n, held in left.items() if CACHE not in n.lower() or n not in right}
+            right = {n: held for n, held in right.items() if CACHE not in n.lower() or n in left}
         if left.keys() != right.keys():
             only = sorted(left.keys() ^ right.keys())
             raise _Unlike(where, f"attributes {', '.join(only)[:SHOWN]} are in one only")
@@ -283,6 +296,11 @@ def _held(value: Any) -> dict[str, Any] | None:
     arguments = state[1] if len(state) > 1 and isinstance(state[1], tuple) else ()
     extra = [a for a in arguments if not isinstance(a, type) and a is not None]
     return held | ({"arguments": extra} if extra else {})
+
+
+def _is_on_demand(value: Any, name: str) -> bool:
+    """Whether an attribute is what its class computes when it is first asked, as `functools.cached_property` does."""
+    return CACHE in name.lower() or hasattr(inspect.getattr_static(type(value), name, None), "__get__")
 
 
 def _is_plain(state: Any) -> bool:

@@ -6,9 +6,12 @@ tell what it is that moves. If the original is steady, the difference is the con
 """
 
 import ast
+import functools
+import io
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -61,6 +64,7 @@ class _Runs:
         self.key = key
         self.folder = folder
         self.tell = tell
+        self.found = ""  # how two runs of the original first differ
 
     def cause(self) -> tuple[Cause, list[str]]:
         again = self._run("second")
@@ -76,6 +80,8 @@ class _Runs:
         one, two = (self._run(name, environment={"PYTHONHASHSEED": "0"}) for name in ("hashed", "hashed-again"))
         if not self._moved("hashed", one, "hashed-again", two):
             return "order", [what, "with PYTHONHASHSEED=0 two runs agree: it follows the order of a set; sort it"]
+        if self.found.startswith(alike.MOMENT):
+            return "time", [what, f"it holds the time at which it was made ({self.found})"]
         clocks = self._calls(_CLOCKS)
         if clocks:
             return "time", [what, f"seeds make no difference, and {clocks[0]} asks for the time"]
@@ -116,10 +122,12 @@ class _Runs:
 
     def _differ(self, one: Path, two: Path) -> bool:
         try:
-            values = [pickle.loads(path.read_bytes()) for path in (one, two)]  # noqa: S301 - written by our own kernel
+            values = [_Unpickler(io.BytesIO(path.read_bytes())).load() for path in (one, two)]
         except Exception:
-            return True  # a class of the notebook: all that is known is that its bytes differ
-        return alike.compare(*values).verdict == "different"
+            return True  # it cannot be read back here: all that is known is that its bytes differ
+        likeness = alike.compare(*values)
+        self.found = self.found or likeness.found
+        return likeness.verdict == "different"
 
     def _said(self, key: str) -> str:
         cell, _, rest = key.partition(":")
@@ -154,6 +162,30 @@ class _Runs:
                 if full.startswith(wanted):
                     found.append(f"{self.program.name(statement.cell)} (`{full}`)")
         return list(dict.fromkeys(found))
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads what our own kernel wrote; what the notebook defined is stood in for by its name."""
+
+    def find_class(self, module_name: str, name: str) -> Any:
+        if module_name == "__main__":
+            return _stand_in(name)
+        return super().find_class(module_name, name)
+
+
+@functools.cache
+def _stand_in(name: str) -> type:
+    return type(name, (_Defined,), {"__module__": "__main__"})
+
+
+class _Defined:
+    """A class or function of the notebook: of two runs, the same where name and contents are."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+
+    def __call__(self) -> None:
+        """Nothing runs: libraries refuse to hold as a function what cannot be called."""
 
 
 def _place(key: str) -> tuple[int, int]:

@@ -119,11 +119,11 @@ def _places(program: Program) -> tuple[tuple[Place, ...], dict[int, tuple[str, .
     last: dict[tuple[int, str, str], tuple[int, int]] = {}
     shown: dict[tuple[int, int], tuple[int, ...]] = {}
     read: dict[int, set[str]] = {}
-    touched: dict[int, set[str]] = {}
     changed: dict[tuple[int, int], set[str]] = {}
     for statement in program.statements:
-        read.setdefault(statement.cell, set()).update(statement.reads - program.imports.keys())
-        touched.setdefault(statement.cell, set()).update(statement.touches)
+        # Read without seeming to change them, and not touched by a line further down.
+        before = read.get(statement.cell, set())
+        read[statement.cell] = (before | statement.reads - program.imports.keys()) - statement.touches
         found = tuple(sorted({r.at for r in statement.results if r.bare}))
         if found:
             shown[statement.key] = found
@@ -144,7 +144,7 @@ def _places(program: Program) -> tuple[tuple[Place, ...], dict[int, tuple[str, .
         )
         for key in sorted({*names, *shown})
     )  # fmt: skip
-    return places, {cell: tuple(sorted(found - touched[cell])) for cell, found in read.items()}
+    return places, {cell: tuple(sorted(found)) for cell, found in read.items()}
 
 
 def _ours(kernel: Kernel, call: str) -> None:

@@ -151,13 +151,19 @@ class _Watcher(ast.NodeTransformer):
         for name in self.watch.read.get(cell, ()):
             if name not in self.digests or name not in self.namespace or self.looking_s > SURPRISES_S_MAX:
                 continue
-            digest = _digest(self.namespace[name])
+            value = self.namespace[name]
+            content = _pickled(value)
+            if not content:
+                continue
+            digest = blake3(content).hexdigest()
             # What libraries keep in their own objects (results computed on demand) is no change of the value.
-            plain = type(self.namespace[name]).__module__.partition(".")[0] in _PLAIN
-            if plain and digest and digest != self.digests[name] and not self._is_as_before(name, self.namespace[name]):
+            plain = type(value).__module__.partition(".")[0] in _PLAIN
+            if digest != self.digests[name] and not self._is_as_before(name, value, later=not plain):
                 found.append(name)
-            if digest:
-                self.digests[name] = digest
+                if len(content) <= PICKLE_BYTES_MAX:
+                    self.files[name] = f"{name}-{cell}.changed"
+                    (self._folder / self.files[name]).write_bytes(content)
+            self.digests[name] = digest
         self.looking_s += time.monotonic() - begun
         if found:
             self.surprises[cell] = tuple(found)
@@ -220,13 +226,13 @@ class _Watcher(ast.NodeTransformer):
                 file = ""
         self.values[key] = _describe(key, value, msgspec.structs.replace(tried, key=key, file=file, digest=digest))
 
-    def _is_as_before(self, name: str, value: Any) -> bool:
+    def _is_as_before(self, name: str, value: Any, *, later: bool = False) -> bool:
         """Whether a value is what it was when last taken down; other bytes may only be another arrangement of it."""
         if name not in self.files:
             return False
         try:
             before = pickle.loads((self._folder / self.files[name]).read_bytes())  # noqa: S301 - our own, a moment ago
-            return alike.compare(before, value).verdict == "identical"
+            return alike.compare(before, value, later=later).verdict == "identical"
         except Exception:
             return False
 
@@ -380,11 +386,11 @@ def _restore(before: dict[str, bytes]) -> None:
     assert all(now[name] == state for name, state in before.items()), "taking down a value used a random generator"
 
 
-def _digest(value: Any) -> str:
+def _pickled(value: Any) -> bytes:
     try:
-        return blake3(pickle.dumps(value, 5)).hexdigest()
+        return pickle.dumps(value, 5)
     except BaseException:
-        return ""
+        return b""
 
 
 def _words(problem: BaseException) -> str:
