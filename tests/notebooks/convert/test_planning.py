@@ -40,6 +40,11 @@ def test_a_change_in_a_later_cell_makes_a_new_value(tmp_path: Path, monkeypatch)
     assert {what.partition(".")[0] for what, _, _ in pairs} == {"rows", "count", "sorted_2", "first"} or len(pairs) >= 3
 
 
+def test_a_step_takes_parameters_in_the_order_of_the_notebook(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "rate = 0.5\nbatch = 3", "made = [batch * rate]")
+    assert plan.steps[0].takes == ("rate", "batch")
+
+
 def test_a_function_is_given_what_it_took_from_the_notebook(tmp_path: Path, monkeypatch) -> None:
     cells = (
         "base = [1, 2, 3]\nbase = base + [4]", "def shifted(by, *more):\n    return [b + by for b in base]",

@@ -70,7 +70,7 @@ def make(program: Program, seen: Seen | None) -> Plan:
     used = _used(hoisted, cut)
     context = _context(program, hoisted, seen, found, used)
     taken = {*program.imports, *hoisted.definitions, *context.constants.values(), *context.params.values(), *found.all}
-    taken |= {"rw", "holdout"} if judged is not None else {"rw"}
+    taken.add("rw")
     written: list[Step] = []
     metrics: set[str] = set()
     for group in groups:
@@ -186,7 +186,6 @@ def _model(
         return None
     step, output = made
     named = step.name
-    taken.discard("holdout")
     if judged.through:
         parts = [_output(name, maker, written) for name, maker in judged.through]
         if any(part is None for part in parts):
@@ -248,9 +247,14 @@ def _picked(name: str, step: Step, output: Output, line: str, doc: str) -> Step:
 
 
 def _reserved(taken: set[str], judged: Judged | None, group: Group) -> set[str]:
-    """Names that a group's step may not have: `model` is kept for the model that is judged."""
-    own = judged is not None and not judged.through and [c.name for c in group.gives] == [judged.name]
-    return taken | ({"model"} if judged is not None and not own else set())
+    """Names that a group's step may not have: `model` is kept for the model that is judged, `holdout` for its rows."""
+    if judged is None:
+        return taken
+    gives = [c.name for c in group.gives]
+    own = {"model"} if gives == [judged.name] and not judged.through else set()
+    if gives == [judged.rows] and judged.table and not judged.apart:
+        own.add("holdout")
+    return taken | ({"model", "holdout"} - own)
 
 
 def _composed(name: str, parts: list[tuple[Step, Output]]) -> Step:

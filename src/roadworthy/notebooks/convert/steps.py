@@ -121,7 +121,8 @@ class _Writer:
                 if id(node) in self.context.paths:
                     found = self.context.paths[id(node)]
                     self._take(found.name, Typed("Path", ("from pathlib import Path",)))
-        for old in sorted({n for e in self.group.effects for n in self._all_reads(e)} & self.context.params.keys()):
+        read = {n for e in self.group.effects for n in self._all_reads(e)}
+        for old in (name for name in self.context.params if name in read):
             self._take(self.context.params[old], types.of_param(self.context.hoisted.params[old]))
 
     def _all_reads(self, effect: Effect) -> set[str]:
