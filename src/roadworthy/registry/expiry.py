@@ -38,6 +38,7 @@ _REMOVE_BY_NUMBER = (
     "DELETE FROM metric_chunks WHERE run = :seq",
     "DELETE FROM run_datasets WHERE run = :seq",
     "DELETE FROM run_models WHERE run = :seq",
+    "DELETE FROM run_shown WHERE run = :seq",
 )
 # Runs removed in one transaction, so that writers have their turn.
 BATCH = 200

@@ -78,6 +78,7 @@ def run(
         before = run_rows.find(reader, row.id)
     held = runs.begin(store, row, {}) if before is None else row._replace(seq=before.seq, group_id=before.group_id)
     with store.append() as tx:
+        run_rows.hold(tx, held.id)
         labels.put(tx, "params", held, params.items())
         labels.put(tx, "tags", held, tags.items())
         metrics.append(tx, held, points)

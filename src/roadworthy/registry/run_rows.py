@@ -10,8 +10,10 @@ from roadworthy.store.sql import Reader, Transaction
 
 COLUMNS = "seq, id, group_id, project, name, actor, status, stage, start_ms, end_ms, location"
 _FIND = f"SELECT {COLUMNS} FROM runs WHERE id = :id"
+_TO_WRITE = f"SELECT {COLUMNS}, shown FROM runs WHERE id = :id"
 # PostgreSQL's writers of one run take turns; SQLite's hold the whole file anyway.
-_HOLD = {"sqlite": _FIND, "postgresql": f"{_FIND} FOR UPDATE"}
+_HOLD = {"sqlite": _TO_WRITE, "postgresql": f"{_TO_WRITE} FOR UPDATE"}
+_FORGET = ("DELETE FROM run_shown WHERE run = :seq", "UPDATE runs SET shown = 0 WHERE seq = :seq")
 
 
 class Row(NamedTuple):
@@ -46,8 +48,20 @@ def find(reader: Reader, run_id: str) -> Row | None:
 
 def hold(tx: Transaction, run_id: str) -> Row | None:
     """As `find`, for whoever writes to the run: nobody else does until the transaction ends."""
-    row = tx.row(_HOLD[tx.dialect], id=run_id)
-    return None if row is None else Row(*row)
+    found = tx.row(_HOLD[tx.dialect], id=run_id)
+    if found is None:
+        return None
+    *columns, shown = found
+    row = Row(*columns)
+    if shown:
+        forget(tx, row.seq)
+    return row
+
+
+def forget(tx: Transaction, run: int) -> None:
+    """Let go of what was made of a run to be shown (registry/shown.py), since the run is about to change."""
+    for statement in _FORGET:
+        tx.execute(statement, seq=run)
 
 
 def rows(found: Iterable[tuple[Any, ...]]) -> list[Row]:

@@ -28,19 +28,10 @@ _BY_MOMENT = (
     f"SELECT {_COLUMNS} FROM runs r WHERE r.group_id = :group_id",
     f"SELECT {_COLUMNS} FROM ({{few}}) w CROSS JOIN runs r WHERE r.seq = w.run AND r.group_id = :group_id",
 )
-_WITH_METRIC = (
-    "FROM metrics m CROSS JOIN runs r WHERE m.group_id = :group_id AND m.key = :metric AND r.seq = m.run",
-    """
-FROM ({few}) w CROSS JOIN metrics m CROSS JOIN runs r
-WHERE m.run = w.run AND m.key = :metric AND r.seq = w.run AND r.group_id = :group_id
-""",
-)
-_BY_METRIC = tuple(f"SELECT {_COLUMNS}, m.value {with_metric} AND m.value IS NOT NULL" for with_metric in _WITH_METRIC)
-_OF_NAN = tuple(f"SELECT {_COLUMNS} {with_metric} AND m.value IS NULL" for with_metric in _WITH_METRIC)
-_WITHOUT_METRIC = tuple(
-    f"{by_moment} AND NOT EXISTS (SELECT 1 FROM metrics f WHERE f.run = r.seq AND f.key = :metric)"
-    for by_moment in _BY_MOMENT
-)
+_WITH_METRIC = "FROM metrics m CROSS JOIN runs r WHERE m.group_id = :group_id AND m.key = :metric AND r.seq = m.run"
+_BY_METRIC = f"SELECT {_COLUMNS}, m.value {_WITH_METRIC} AND m.value IS NOT NULL"
+_OF_NAN = f"SELECT {_COLUMNS} {_WITH_METRIC} AND m.value IS NULL"
+_WITHOUT_METRIC = f"{_BY_MOMENT[0]} AND NOT EXISTS (SELECT 1 FROM metrics f WHERE f.run = r.seq AND f.key = :metric)"
 _NEWEST_FIRST = " ORDER BY r.start_ms DESC, r.id LIMIT :limit"
 _OLDEST_FIRST = " ORDER BY r.start_ms, r.id LIMIT :limit"
 _AFTER_MOMENT = " AND r.start_ms <= :after_ms AND (r.start_ms < :after_ms OR r.id > :after_id)"
@@ -185,15 +176,6 @@ def _few(reader: Reader, query: Query, group: int, *, along: bool = True) -> Sta
     return best
 
 
-def _begun(reader: Reader, query: Query, texts: tuple[str, ...], few: Statement | None, **params: Any) -> Statement:
-    """A statement that goes along its order, or begins with few."""
-    statement = Statement(reader.dialect, texts[0] if few is None else texts[1].replace("{few}", few.text), **params)
-    if few is not None:
-        statement.params.update(few.params)
-    statement.stage(query.stage)
-    return statement
-
-
 def _conditions(statement: Statement, query: Query, few: Statement | None, run: str) -> None:
     """The query's conditions, on what the statement goes along, or on the few that meet one of them."""
     if few is None:
@@ -209,7 +191,12 @@ def _by_moment(reader: Reader, query: Query, group: int) -> list[_Sorted]:
     upwards = _upwards(query)
     # Each stage has its own newest in the index.
     for stage in (query.stage,) if query.stage or few else ("active", "deleted"):
-        statement = _begun(reader, query, _BY_MOMENT, few, group_id=group, limit=query.limit + 1)
+        params = {"group_id": group, "limit": query.limit + 1}
+        if few is None:
+            statement = Statement(reader.dialect, _BY_MOMENT[0], **params)
+        else:
+            statement = Statement(reader.dialect, _BY_MOMENT[1].replace("{few}", few.text), **(params | few.params))
+        statement.stage(query.stage)
         if not query.stage:
             statement.stage(stage)
         if query.after:
@@ -227,20 +214,23 @@ def _by_metric(reader: Reader, query: Query, group: int) -> list[_Sorted]:
     """Along the index of a metric's values; then the runs where it is NaN, then those that have none."""
     metric, ascending = query.order[0].key, query.order[0].ascending
     few = _few(reader, query, group)
+    if few is not None:
+        # Sorting says of a run what going along does: which of the three it is, its value, its moment and its id.
+        return [((1, *place[1:]), row) for place, row in _all_sorted(reader, query, few)]
     phase = int(query.after[1]) if query.after else 0
     found: list[_Sorted] = []
     limit = query.limit + 1
-    for number, texts in enumerate((_BY_METRIC, _OF_NAN, _WITHOUT_METRIC)):
+    for number, text in enumerate((_BY_METRIC, _OF_NAN, _WITHOUT_METRIC)):
         if number < phase or len(found) == limit:
             continue
-        left = limit - len(found)
-        statement = _begun(reader, query, texts, few, group_id=group, metric=metric, limit=left)
+        statement = Statement(reader.dialect, text, group_id=group, metric=metric, limit=limit - len(found))
+        statement.stage(query.stage)
         if query.after and phase == number == 0:
             _, _, value, after_ms, after_id = query.after
             statement.add(_AFTER_METRIC[ascending], after_value=value, after_ms=after_ms, after_id=after_id)
         elif query.after and phase == number:
             statement.add(_AFTER_MOMENT, after_ms=query.after[3], after_id=query.after[4])
-        _conditions(statement, query, few, "r.seq" if number == 2 else "m.run")
+        statement.conditions(query, "r.seq" if number == 2 else "m.run")
         statement.add(_METRIC_ORDER[ascending] if number == 0 else _NEWEST_FIRST)
         found += [
             ((1, number, row[_WIDTH] if number == 0 else 0, row[8], row[1]), Row(*row[:_WIDTH]))
@@ -251,8 +241,13 @@ def _by_metric(reader: Reader, query: Query, group: int) -> list[_Sorted]:
 
 def _sorted(reader: Reader, query: Query) -> Found:
     """All that match, sorted; the next page begins after the last one's sorted values."""
-    terms, joins, params = _terms(reader.dialect, query)
     few = _few(reader, query, query.groups[0], along=False) if len(query.groups) == 1 else None
+    return _cut(_all_sorted(reader, query, few), query.limit)
+
+
+def _all_sorted(reader: Reader, query: Query, few: Statement | None) -> list[_Sorted]:
+    """One more than a page of all that match, or of those of the one group's that are among the few."""
+    terms, joins, params = _terms(reader.dialect, query)
     statement = Statement(reader.dialect, f"SELECT * FROM (SELECT {_COLUMNS}", **params)
     for n, (expression, _) in enumerate(terms):
         statement.add(f", {expression} AS s{n}")
@@ -268,7 +263,7 @@ def _sorted(reader: Reader, query: Query) -> Found:
         _after(statement, terms, query.after[1:])
     order = ", ".join(f"s{n}" if up else f"s{n} DESC" for n, (_, up) in enumerate(terms))
     statement.add(f" ORDER BY {order} LIMIT :limit", limit=query.limit + 1)
-    return _cut([((2, *row[_WIDTH:]), Row(*row[:_WIDTH])) for row in statement.rows(reader)], query.limit)
+    return [((2, *row[_WIDTH:]), Row(*row[:_WIDTH])) for row in statement.rows(reader)]
 
 
 def _after(statement: Statement, terms: list[tuple[str, bool]], values: Place) -> None:

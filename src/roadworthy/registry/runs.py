@@ -198,6 +198,7 @@ def update(store: Store, run: Run) -> Run:
             group_id = groups.of_run(tx, run.project, run.group, round(run.started_at * 1000))
         row = _row(run, found[0].seq, group_id)
         _update(tx, row, run.group, _record(run))
+        run_rows.forget(tx, row.seq)
         labels.replace(tx, "params", row, labels.written(run.params))
         labels.replace(tx, "tags", row, [(key, labels.text(value)) for key, value in run.tags.items()])
         if group_id != found[0].group_id:
@@ -213,6 +214,7 @@ def amend(
         row, run_group, record = _require(tx, run_id)
         tx.event = msgspec.structs.replace(tx.event, project=row.project)
         tx.note(params=sorted(params or {}), tags=sorted(tags or {}))
+        run_rows.forget(tx, row.seq)
         if params:
             record = msgspec.structs.replace(record, params={**record.params, **params})
             _update(tx, row, run_group, record)

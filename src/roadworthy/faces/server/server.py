@@ -78,7 +78,7 @@ class Server:
         self.group = GroupCommit(store)
         self.counters = Counters(every_path=True)
         self.login = Login(settings.oidc, secret_of(settings.oidc)) if settings.oidc is not None else None
-        self.door = Door(store, self._some_time, [Workloads(settings.workloads).vouch] if settings.workloads else ())
+        self.door = Door(store, self.some_time, [Workloads(settings.workloads).vouch] if settings.workloads else ())
         self.ready = False
         self._beside: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -103,10 +103,15 @@ class Server:
         result: T = await self.group.submit(work, actor=identity.name, source=identity.source)
         return result
 
-    def _some_time(self, work: Callable[[Store], None]) -> None:
-        """Do `work(store)` in a group to come; nobody waits for it, and nobody hears when it fails."""
+    def some_time(self, work: Callable[[Store], None], then: Callable[[], None] = lambda: None) -> None:
+        """Do `work(store)` in a group to come, and `then()`; nobody waits for it, and nobody hears when it fails."""
+
+        def settled(done: "asyncio.Future[None]") -> None:
+            if not done.cancelled() and done.exception() is None:
+                then()
+
         with contextlib.suppress(Fault):
-            self.group.submit(work).add_done_callback(lambda done: done.cancelled() or done.exception())
+            self.group.submit(work).add_done_callback(settled)
 
     async def read(self, work: Callable[[Store], T]) -> T:
         """Do `work(store)` in a thread, beside the writer and other reads."""

@@ -6,9 +6,11 @@ run in the order: nothing is counted from the start again, and a run that is add
 
 import base64
 import binascii
+import functools
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import UNSET
 
 from roadworthy.faces.server.http import Reply, Request, Route
 from roadworthy.faces.server.identity.who import Identity
@@ -24,6 +26,7 @@ from roadworthy.store.store import Store
 
 PAGE_MAX = 50_000
 GROUPS_MAX = 10_000
+KEPT_MAX, KEPT_TOGETHER = 2_000, 50
 _VIEWS = {("active",): "active", ("deleted",): "deleted", ("active", "deleted"): ""}
 _VALUES = msgspec.json.Decoder(tuple[str | int | float, ...])
 
@@ -32,11 +35,21 @@ async def search(server: Server, request: Request) -> Reply:
     message = read(request, schema.Search)
     query = wanted(message)
 
-    def work(store: Store) -> Reply:
+    def work(store: Store) -> tuple[Reply, list[int]]:
         with store.read() as reader:
-            return answer(page(reader, query, message.experiment_ids, request.identity))
+            found, unkept = page(reader, query, message.experiment_ids, request.identity)
+            return answer(found), unkept
 
-    return await server.read(work)
+    reply, unkept = await server.read(work)
+    _keep(server, unkept[:KEPT_MAX])
+    return reply
+
+
+def _keep(server: Server, numbers: list[int]) -> None:
+    """Keep what was shown, a few runs after the others, so that no writer has to wait long for it."""
+    if numbers:
+        now, later = numbers[:KEPT_TOGETHER], numbers[KEPT_TOGETHER:]
+        server.some_time(functools.partial(run_shown.keep, numbers=now), lambda: _keep(server, later))
 
 
 def wanted(message: schema.Search) -> Query:
@@ -64,8 +77,11 @@ def wanted(message: schema.Search) -> Query:
     )
 
 
-def page(reader: Reader, query: Query, sent: Sequence[str], identity: Identity) -> schema.Page:
-    """The page of a query over the experiments that were sent; those not there or not to be seen have no runs."""
+def page(reader: Reader, query: Query, sent: Sequence[str], identity: Identity) -> tuple[schema.Page, list[int]]:
+    """The page of a query over the experiments that were sent; those not there or not to be seen have no runs.
+
+    Beside it, the runs of which it would have been good to have kept something (`run_shown.keep`).
+    """
     numbers = dict.fromkeys(run_rules.experiment_id(each) for each in sent)
     seen = tuple(
         number
@@ -74,9 +90,9 @@ def page(reader: Reader, query: Query, sent: Sequence[str], identity: Identity) 
     )
     found = run_search.search(reader, msgspec.structs.replace(query, groups=seen))
     if not found.rows:
-        return schema.Page()
-    shown = run_shown.runs(reader, found.rows)
-    return schema.Page(runs=shown, next_page_token=token(found.after)) if found.after else schema.Page(runs=shown)
+        return schema.Page(), []
+    shown, unkept = run_shown.page(reader, found.rows)
+    return schema.Page(runs=shown, next_page_token=token(found.after) if found.after else UNSET), unkept
 
 
 def token(place: run_search.Place) -> str:

@@ -5,8 +5,9 @@ many runs there are. Called by runs.py, run_search.py and graphql.py.
 """
 
 import math
+import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -14,12 +15,15 @@ from msgspec import UNSET, UnsetType
 from roadworthy.faces.server.mlflow.schema import experiment
 from roadworthy.faces.server.mlflow.schema import run as schema
 from roadworthy.faces.server.mlflow.wire import number
-from roadworthy.registry import groups, inputs, labels, metrics, process
+from roadworthy.registry import groups, inputs, labels, metrics, process, shown
 from roadworthy.registry.run_rows import Row
 from roadworthy.registry.runs import PROCESS_TAG
 from roadworthy.store.sql import Reader
+from roadworthy.store.store import Store
 
 NAME_TAG = "mlflow.runName"
+# A run that nobody ended is taken to be at rest when it began this long ago.
+AT_REST_S = 3600.0
 _pairs = msgspec.json.Decoder(list[schema.Pair])
 _NO_INPUTS = schema.RunInputs()
 _NO_OUTPUTS = schema.RunOutputs()
@@ -27,26 +31,70 @@ _NO_OUTPUTS = schema.RunOutputs()
 
 def runs(reader: Reader, rows: Sequence[Row], *, model_inputs: bool = False) -> list[schema.Run]:
     """Runs with all that belongs to them."""
+    return _runs(reader, rows, {}, model_inputs=model_inputs)
+
+
+def page(reader: Reader, rows: Sequence[Row]) -> tuple[list[schema.Run], list[int]]:
+    """As `runs`, with what was kept of them; and the numbers of those of which something should be (`keep`)."""
+    kept = shown.of_runs(reader, [row.seq for row in rows])
+    made = _runs(reader, rows, kept, model_inputs=False)
+    return made, [row.seq for row in rows if row.seq not in kept and _at_rest(row)]
+
+
+def keep(store: Store, numbers: Sequence[int]) -> None:
+    """Keep what pages show of runs, for pages to come."""
+    with store.append() as tx:
+        rows = shown.missing(tx, numbers)
+        made, tags = _data(tx, {row.seq: row for row in rows})
+        shown.keep(
+            tx,
+            {
+                row.seq: msgspec.json.encode(made[row.seq]).decode()
+                for row in rows
+                if row.status != "running" or PROCESS_TAG not in tags.get(row.seq, "")
+            },
+        )
+
+
+def _at_rest(row: Row) -> bool:
+    """Whether a run will hardly change any more."""
+    return row.status != "running" or row.start_ms < (time.time() - AT_REST_S) * 1000
+
+
+def _runs(reader: Reader, rows: Sequence[Row], kept: Mapping[int, str], *, model_inputs: bool) -> list[schema.Run]:
     numbers = [row.seq for row in rows]
-    params = labels.as_json(reader, "params", numbers)
-    tags = labels.as_json(reader, "tags", numbers)
-    measured = _metrics(reader, numbers)
+    data, tags = _data(reader, {row.seq: row for row in rows if row.seq not in kept})
     reads = inputs.datasets_of(reader, numbers)
     models = inputs.models_of(reader, numbers)
     places = _Places(reader)
     return [
         schema.Run(
             info=_info(row, places.of(row), tags.get(row.seq, "")),
-            data=schema.RunData(
-                metrics=measured.get(row.seq, UNSET),
-                params=_raw(params.get(row.seq)),
-                tags=_tags(row, tags.get(row.seq)),
-            ),
+            data=data[row.seq] if row.seq in data else msgspec.Raw(kept[row.seq].encode()),
             inputs=_inputs(reads.get(row.seq, ()), models.get(row.seq, ()) if model_inputs else ()),
             outputs=_outputs(models.get(row.seq, ())),
         )
         for row in rows
     ]
+
+
+def _data(reader: Reader, rows: Mapping[int, Row]) -> tuple[dict[int, schema.RunData], dict[int, str]]:
+    """What runs logged, by number; and their tags as JSON."""
+    if not rows:
+        return {}, {}
+    numbers = list(rows)
+    params = labels.as_json(reader, "params", numbers)
+    tags = labels.as_json(reader, "tags", numbers)
+    measured = _metrics(reader, numbers)
+    made = {
+        number: schema.RunData(
+            metrics=measured.get(number, UNSET),
+            params=_raw(params.get(number)),
+            tags=_tags(row, tags.get(number)),
+        )
+        for number, row in rows.items()
+    }
+    return made, tags
 
 
 def info(reader: Reader, row: Row) -> schema.RunInfo:

@@ -110,7 +110,7 @@ class RunOutputs(msgspec.Struct):
 
 class Run(msgspec.Struct, gc=False):
     info: RunInfo
-    data: RunData
+    data: RunData | msgspec.Raw
     inputs: RunInputs | UnsetType = UNSET
     outputs: RunOutputs | UnsetType = UNSET
 
