@@ -104,7 +104,7 @@ class Application:
         length = request.headers.get(b"content-length")
         if length.isdigit() and int(length) > route.body_bytes_max:
             raise errors.TooLarge(route.body_bytes_max)
-        if request.headers.get(b"content-encoding").strip().lower() not in ("", "identity"):
+        if not route.inflates and request.headers.get(b"content-encoding").strip().lower() not in ("", "identity"):
             raise errors.UnreadBody("compressed bodies are not read; send the body as it is")
         message = await receive()
         body: bytes = message.get("body", b"")

@@ -92,6 +92,7 @@ class Route(NamedTuple):
         everywhere: the role must count in all projects, as what is touched belongs to none.
         face: whose shape errors have.
         streams: the handler reads the body itself, whatever its size.
+        inflates: the handler takes bodies that are compressed; elsewhere they are refused.
         body_bytes_max: larger bodies get 413 (MLflow: INVALID_PARAMETER_VALUE's sibling) before they are read.
     """
 
@@ -102,6 +103,7 @@ class Route(NamedTuple):
     face: Literal["api", "mlflow"] = "api"
     everywhere: bool = False
     streams: bool = False
+    inflates: bool = False
     body_bytes_max: int = BODY_BYTES_MAX
 
 

@@ -3,9 +3,10 @@
 A step may keep a value of its answer under a name, for `{name}` in later steps. What differs from server to server for
 good reason (moments, ids, hosts) is replaced by what it is, numbered in the order in which it appeared.
 
-    python -m tests.faces.server.mlflow.talk http://127.0.0.1:5000 > recorded.json    # plays all against a server
+    python -m tests.faces.server.mlflow.talk http://127.0.0.1:5000 talks > recorded.json    # plays all against a server
 """
 
+import importlib
 import json
 import re
 import sys
@@ -15,8 +16,8 @@ import urllib.request
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-# method, path with query, JSON body: status and decoded body of the answer
-Ask = Callable[[str, str, Any], tuple[int, Any]]
+# a request with what is kept filled in: status and decoded body of the answer
+Ask = Callable[["Step"], tuple[int, Any]]
 _ID = re.compile(r"\b(m-[0-9a-f]{32}|tr-[0-9a-f]{32}|a-[0-9a-f]{32}|d-[0-9a-f]{32}|[0-9a-f]{32}|[0-9a-f-]{36})\b")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _ARTIFACTS = re.compile(r"(?:mlflow-artifacts:|file://)[^\s\"']*?/\d+(?=/(?:models|traces|<id))")
@@ -30,6 +31,7 @@ class Step(NamedTuple):
     path: str
     body: Any = None
     keep: dict[str, str] = {}
+    headers: dict[str, str] = {}
 
 
 def play(ask: Ask, steps: Iterable[Step]) -> list[dict[str, Any]]:
@@ -38,7 +40,8 @@ def play(ask: Ask, steps: Iterable[Step]) -> list[dict[str, Any]]:
     seen: dict[str, str] = {}
     answers = []
     for step in steps:
-        status, said = ask(step.method, _filled(step.path, kept), _filled(step.body, kept))
+        filled = {"path": step.path, "body": step.body, "headers": step.headers}
+        status, said = ask(step._replace(**_filled(filled, kept)))
         for name, place in step.keep.items():
             kept[name] = _at(said, place)
         answers.append({"ask": f"{step.method} {step.path}", "status": status, "answer": _plain(said, seen)})
@@ -48,14 +51,15 @@ def play(ask: Ask, steps: Iterable[Step]) -> list[dict[str, Any]]:
 def over_http(url: str) -> Ask:
     """Ask a server at a URL."""
 
-    def ask(method: str, path: str, body: Any) -> tuple[int, Any]:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url + path, data, {"Content-Type": "application/json"}, method=method)
+    def ask(step: Step) -> tuple[int, Any]:
+        data = None if step.body is None else json.dumps(step.body).encode()
+        headers = {"Content-Type": "application/json", **step.headers}
+        request = urllib.request.Request(url + step.path, data, headers, method=step.method)
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
-                return answer.status, _decoded(answer.read())
+                return answer.status, decoded(answer.read())
         except urllib.error.HTTPError as refusal:
-            return refusal.code, _decoded(refusal.read())
+            return refusal.code, decoded(refusal.read())
 
     return ask
 
@@ -65,9 +69,10 @@ def query(path: str, **fields: Any) -> str:
     return f"{path}?{urllib.parse.urlencode(fields, doseq=True)}"
 
 
-def _decoded(body: bytes) -> Any:
+def decoded(body: bytes) -> Any:
+    """A body as JSON, or as the beginning of its text."""
     try:
-        return json.loads(body)
+        return json.loads(body or b"{}")
     except ValueError:
         return body.decode("utf-8", "replace")[:200]
 
@@ -102,6 +107,8 @@ def _plain(value: Any, seen: dict[str, str], key: str = "") -> Any:
             return ["<experiment>" for _ in value]
         plain = [_plain(each, seen, key) for each in value]
         return sorted(plain, key=_sorted_by) if _unordered(value) else plain
+    if isinstance(value, float):
+        return round(value, 9)  # engines sum in an order of their own
     if isinstance(value, str | int) and key in ("experiment_id", "experimentId"):
         return "<experiment>"
     if isinstance(value, int) and not isinstance(value, bool) and value > 10**12:
@@ -132,7 +139,6 @@ def _sorted_by(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    from tests.faces.server.mlflow import talks
-
-    played = {name: play(over_http(sys.argv[1]), steps) for name, steps in talks.ALL.items()}
+    talks = importlib.import_module(f"tests.faces.server.mlflow.{sys.argv[2]}").ALL
+    played = {name: play(over_http(sys.argv[1]), steps) for name, steps in talks.items()}
     print(json.dumps(played, indent=1, ensure_ascii=False))

@@ -10,6 +10,7 @@ from roadworthy.store.clock import SimulatedClock
 from roadworthy.store.store import Store
 from tests.faces.server.conversation import Conversation
 from tests.faces.server.mlflow import run_talks, talk
+from tests.faces.server.mlflow.talk import Step
 
 RECORDED = json.loads((Path(__file__).parent / "recorded_runs.json").read_text("utf-8"))
 
@@ -18,10 +19,11 @@ RECORDED = json.loads((Path(__file__).parent / "recorded_runs.json").read_text("
 def test_answers_are_those_of_mlflow(any_store: Store, clock: SimulatedClock, name: str) -> None:
     with Conversation(any_store) as conversation:
 
-        def ask(method: str, path: str, body: Any) -> tuple[int, Any]:
+        def ask(step: Step) -> tuple[int, Any]:
             clock.sleep(1.0)
-            answer = conversation.ask(method, path, json=body)
-            return answer.status, answer.json
+            headers = {"content-type": "application/json", **step.headers}
+            answer = conversation.ask(step.method, step.path, json=step.body, headers=headers)
+            return answer.status, talk.decoded(answer.body)
 
         ours = talk.play(ask, run_talks.ALL[name])
     for place, (step, answered, theirs) in enumerate(zip(run_talks.ALL[name], ours, RECORDED[name], strict=True)):

@@ -4,8 +4,10 @@ In: exports, with the experiment in a header. Out: spans of traces; a trace whos
 gets what its root span tells. All of an export is kept or none.
 """
 
+import msgspec
+
 from roadworthy.faces.server.errors import WireError
-from roadworthy.faces.server.http import Reply, Request, Route
+from roadworthy.faces.server.http import BODY_BYTES_MAX, Reply, Request, Route
 from roadworthy.faces.server.mlflow import experiments
 from roadworthy.faces.server.mlflow.traces import otlp
 from roadworthy.faces.server.mlflow.traces import store as traces
@@ -32,7 +34,8 @@ async def export(server: Server, request: Request) -> Reply:
     run = request.headers.get(RUN_HEADER).strip()
     media = request.headers.get(b"content-type").partition(";")[0].strip().lower()
     body = request.body
-    parts = await server.read(lambda _: otlp.read(body, media))
+    encoding = request.headers.get(b"content-encoding").strip().lower()
+    parts = await server.read(lambda _: otlp.read(otlp.inflated(body, encoding, BODY_BYTES_MAX), media))
 
     def work(store: Store) -> None:
         with store.append() as tx:
@@ -61,7 +64,9 @@ def _keep(tx: Transaction, group: Group, part: Part) -> int:
     traces.put_spans(tx, seq, part.spans)
     if known is None or not known.complete:
         begin, end, _ = traces.extent(tx, seq)
-        traces.put(tx, group, _told(part, known, (begin, end)))
+        told = _told(part, known, (begin, end))
+        used = traces.used(tx, seq)
+        traces.put(tx, group, msgspec.structs.replace(told, metadata={**told.metadata, **used}))
     return seq
 
 
@@ -84,4 +89,4 @@ def _told(part: Part, known: Trace | None, extent: tuple[int, int]) -> Trace:
     )
 
 
-ROUTES: tuple[Route, ...] = (Route("POST", "/v1/traces", export, "editor", face="mlflow"),)
+ROUTES: tuple[Route, ...] = (Route("POST", "/v1/traces", export, "editor", face="mlflow", inflates=True),)

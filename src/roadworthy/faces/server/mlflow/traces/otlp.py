@@ -8,16 +8,19 @@ import base64
 import json
 import math
 import re
+import zlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
 
-from roadworthy.faces.server.errors import WireError
+from roadworthy.faces.server.errors import TooLarge, WireError
+from roadworthy.faces.server.mlflow.traces import figures
 from roadworthy.faces.server.mlflow.traces.store import Span
 from roadworthy.nouns.errors import invalid as fault
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
+ENCODINGS = ("gzip", "deflate")
 SPANS_MAX = 50_000
 TYPE_KEY, ID_KEY = "mlflow.spanType", "mlflow.traceRequestId"
 INPUTS_KEY, OUTPUTS_KEY = "mlflow.spanInputs", "mlflow.spanOutputs"
@@ -66,6 +69,34 @@ def read(body: bytes, media: str) -> list[Part]:
     if not parts:
         raise bad("Invalid OpenTelemetry format - no spans found")
     return list(parts.values())
+
+
+def inflated(body: bytes, encoding: str, bytes_max: int) -> bytes:
+    """A body as it was before it was compressed.
+
+    Args:
+        encoding: what the Content-Encoding header says; empty or `identity`, `gzip`, or `deflate`.
+        bytes_max: larger ones are refused, having been unpacked no further than that.
+
+    Raises:
+        WireError: BAD_REQUEST; TooLarge.
+    """
+    if encoding in ("", "identity"):
+        return body
+    if encoding not in ENCODINGS:
+        raise bad(f"Unsupported Content-Encoding: {encoding[:80]}")
+    # Either window for deflate: with zlib's header, as the standard has it, or bare, as some write it.
+    for window in (zlib.MAX_WBITS | 16,) if encoding == "gzip" else (zlib.MAX_WBITS, -zlib.MAX_WBITS):
+        unpacker = zlib.decompressobj(window)
+        try:
+            unpacked = unpacker.decompress(body, bytes_max + 1)
+        except zlib.error:
+            continue
+        if len(unpacked) > bytes_max:
+            raise TooLarge(bytes_max)
+        if unpacker.eof and not unpacker.unused_data:
+            return unpacked
+    raise bad(f"Failed to decompress {encoding} payload")
 
 
 def bad(what: str) -> WireError:
@@ -120,11 +151,12 @@ def _take(parts: dict[str, Part], sent: Any) -> None:
         id=sent.span_id.hex(),
         parent=sent.parent_span_id.hex(),
         name=_text(sent.name),
-        type=_plain_text(named.get(TYPE_KEY)) or "UNKNOWN",
+        type=_plain_text(named.get(TYPE_KEY)),
         status=status,
         start_ns=min(sent.start_time_unix_nano, NS_MAX),
         end_ns=min(sent.end_time_unix_nano, NS_MAX),
         data=msgspec.json.encode(_shown(sent, attributes)).decode().replace("\\u0000", "\\ufffd"),
+        figures=figures.of_span({key: plain(value) for key, value in named.items() if key in figures.KEYS}),
     )
     part = parts.setdefault(trace, Part(trace, [], None))
     part.spans.append(span)

@@ -4,11 +4,14 @@ In: infos and spans, in either order, since clients send them apart. Out: `Trace
 answered. Nothing of it is an event by itself, except that traces were deleted.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
 
+from roadworthy.faces.server.mlflow.traces import figures
+from roadworthy.faces.server.mlflow.traces.figures import Figures, Node
 from roadworthy.nouns.event import Event
 from roadworthy.registry import groups
 from roadworthy.registry.groups import Group
@@ -58,11 +61,18 @@ _OF = {
 }
 _DELETE_TAG = "DELETE FROM trace_tags WHERE trace = :trace AND key = :key"
 _PUT_SPAN = """
-INSERT INTO spans (trace, id, parent, name, type, status, start_ns, end_ns, data)
-VALUES (:trace, :id, :parent, :name, :type, :status, :start_ns, :end_ns, :data)
+INSERT INTO spans (trace, id, parent, name, type, status, start_ns, end_ns, data, model, provider, input_cost,
+                   output_cost, total_cost, tokens)
+VALUES (:trace, :id, :parent, :name, :type, :status, :start_ns, :end_ns, :data, :model, :provider, :input_cost,
+        :output_cost, :total_cost, :tokens)
 ON CONFLICT (trace, id) DO UPDATE SET parent = excluded.parent, name = excluded.name, type = excluded.type,
-    status = excluded.status, start_ns = excluded.start_ns, end_ns = excluded.end_ns, data = excluded.data
+    status = excluded.status, start_ns = excluded.start_ns, end_ns = excluded.end_ns, data = excluded.data,
+    model = excluded.model, provider = excluded.provider, input_cost = excluded.input_cost,
+    output_cost = excluded.output_cost, total_cost = excluded.total_cost, tokens = excluded.tokens
 """
+_USED = "SELECT id, parent, tokens, input_cost, output_cost, total_cost FROM spans WHERE trace = :trace"
+_NO_NUMBERS = "DELETE FROM trace_numbers WHERE trace = :trace"
+_PUT_NUMBER = "INSERT INTO trace_numbers (trace, name, number) VALUES (:trace, :name, :number)"
 _SPANS = "SELECT trace, data FROM spans WHERE trace IN ({traces}) ORDER BY trace, start_ns, id"
 _EXTENT = "SELECT MIN(start_ns), MAX(end_ns), COUNT(*) FROM spans WHERE trace = :trace"
 _LINK = """
@@ -77,7 +87,7 @@ _DELETE = tuple(
     f"DELETE FROM {table} WHERE {column} = :trace"
     for table, column in (
         ("traces", "seq"), ("trace_tags", "trace"), ("trace_metadata", "trace"), ("trace_links", "trace"),
-        ("spans", "trace"), ("assessments", "trace"),
+        ("spans", "trace"), ("assessments", "trace"), ("trace_numbers", "trace"),
     )
 )  # fmt: skip
 
@@ -120,6 +130,7 @@ class Span(NamedTuple):
     start_ns: int
     end_ns: int
     data: str
+    figures: Figures = Figures()
 
 
 def put(tx: Transaction, group: Group, trace: Trace) -> int:
@@ -140,6 +151,10 @@ def put(tx: Transaction, group: Group, trace: Trace) -> int:
     tags.pop(NAME_TAG, None)
     put_pairs(tx, "tags", seq, tags)
     put_pairs(tx, "metadata", seq, trace.metadata)
+    if figures.TOKENS_KEY in trace.metadata:
+        tx.execute(_NO_NUMBERS, trace=seq)
+        used = figures.of_metadata(trace.metadata)
+        tx.execute_many(_PUT_NUMBER, [{"trace": seq, "name": name, "number": number} for name, number in used.items()])
     return seq
 
 
@@ -160,7 +175,7 @@ def delete_tag(tx: Transaction, seq: int, key: str) -> bool:
 
 def put_spans(tx: Transaction, seq: int, spans: Iterable[Span]) -> None:
     """Keep spans of a trace; those that are there are replaced."""
-    tx.execute_many(_PUT_SPAN, [{"trace": seq, **span._asdict()} for span in spans])
+    tx.execute_many(_PUT_SPAN, [_fields(seq, span) for span in spans])
     put_pairs(tx, "tags", seq, {SPANS_TAG: SPANS_HERE})
 
 
@@ -169,6 +184,20 @@ def extent(reader: Reader, seq: int) -> tuple[int, int, int]:
     row = reader.row(_EXTENT, trace=seq)
     assert row is not None
     return int(row[0] or 0), int(row[1] or 0), int(row[2])
+
+
+def used(reader: Reader, seq: int) -> dict[str, str]:
+    """What a trace used by what its spans tell, as metadata."""
+    tokens, costs = [], []
+    for identifier, parent, said, *cost in reader.rows(_USED, trace=seq):
+        tokens.append(Node(identifier, parent, None if said is None else msgspec.json.decode(said)))
+        of_span = {name: float(each) for name, each in zip(figures.COSTS, cost, strict=True) if each is not None}
+        costs.append(Node(identifier, parent, of_span or None))
+    summed = {
+        figures.TOKENS_KEY: figures.total(tokens, figures.TOKENS, figures.CACHED_TOKENS),
+        figures.COST_KEY: figures.total(costs, figures.COSTS),
+    }
+    return {key: json.dumps(numbers) for key, numbers in summed.items() if numbers}
 
 
 def find(reader: Reader, identifier: str) -> Trace | None:
@@ -239,6 +268,14 @@ def delete(store: Store, group: Group, *, before_ms: int | None, limit: int | No
             tx.execute_many(statement, [{"trace": number} for number in numbers])
         tx.note(count=len(numbers))
     return len(numbers)
+
+
+def _fields(seq: int, span: Span) -> dict[str, object]:
+    told = span.figures
+    tokens = None if told.tokens is None else json.dumps(told.tokens)
+    costs = {name: (told.cost or {}).get(name) for name in figures.COSTS}
+    more = {"trace": seq, "model": told.model, "provider": told.provider, "tokens": tokens, **costs}
+    return {name: value for name, value in span._asdict().items() if name != "figures"} | more
 
 
 def _pairs(reader: Reader, kind: Literal["tags", "metadata"], numbers: Sequence[int]) -> dict[int, dict[str, str]]:
