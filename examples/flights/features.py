@@ -1,6 +1,7 @@
 """What the model looks at: every column can be known an hour before departure.
 
-Plain functions, used by the pipeline to train and by whoever asks for a prediction, so that both see the same.
+Plain functions, used by the notebook (and the pipeline made of it) to train and by whoever asks for a prediction, so
+that both see the same.
 """
 
 import pandas as pd

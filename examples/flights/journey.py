@@ -1,14 +1,15 @@
 """The whole road on real data, by the commands a user types: what `make demo` runs.
 
-From a pipeline on January to March 2013 to a certified model in production; then April to December as they came: rows
-answered over HTTP, labels a day later, drift found, retrained, judged, released as a canary, promoted. Everything goes
-through the `rw` beside this Python, as a process; what it leaves is in `.roadworthy/`, so that a second journey finds
-everything done.
+From a notebook on January to March 2013 to a project, and to a certified model in production; then April to December as
+they came: rows answered over HTTP, labels a day later, drift found, retrained, judged, released as a canary, promoted.
+Everything goes through the `rw` beside this Python, as a process; what it leaves is in `late-flights/`, so that a
+second journey finds everything done.
 """
 
 import argparse
 import contextlib
 import datetime as dt
+import hashlib
 import json
 import os
 import re
@@ -21,13 +22,22 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 RW = Path(sys.executable).with_name("rw")
-REPORT = HERE / "report.html"
-CHECKPOINT = HERE / "checkpoint.txt"
-REPLAY = "source:replay"
 MODEL = "late-flights"
+NOTEBOOK = "train.ipynb"
+SETTINGS = "production.toml"
+PROJECT = HERE / MODEL
+# Of what the project was made, and what was made, by digest: who changed either is not overruled.
+MADE = PROJECT / ".made.json"
+MADE_FROM = (NOTEBOOK, "source.py", "features.py", SETTINGS)
+MADE_FILES = ("pipeline.py", "roadworthy.toml", "sources.py", "source.py", "features.py")
+REPORT = PROJECT / "report.html"
+CHECKPOINT = PROJECT / "checkpoint.txt"
+REPLAY = "source:replay"
 # A person in a hurry: one small tree instead of 120.
 HURRIED = ("max_iter=1", "max_leaf_nodes=3")
 REFUSED = 5
+# What the proof says of cells that only look: true, and long.
+LOOKING = re.compile(r"^  cell \d+: left behind: (looks at it|leads to nothing|makes |sets up how things are shown)")
 # Lines of the loop that tell the story; the rest is in the report and in `rw operate status`.
 TELLING = re.compile(
     r"^(alert: |alert closed: |period \d{4}|comparing with|model: ran in"
@@ -48,7 +58,7 @@ def main() -> int:
         return 130
     finally:
         if options.keep:
-            say(f"\nThe servers stay up: `rw status` in {shown(HERE)} shows them, `rw release --down` stops them.")
+            say(f"\nThe servers stay up: `rw status` in {shown(PROJECT)} shows them, `rw release --down` stops them.")
         else:
             stop_servers()
     return 0
@@ -56,35 +66,75 @@ def main() -> int:
 
 def travel() -> None:
     """The journey, command by command."""
-    chapter("1. Train on what is known on 1 April 2013: flights of January to March")
+    make_project()
+    os.chdir(PROJECT)
+    chapter("3. Train on what is known on 1 April 2013: flights of January to March")
     first = rw("run", at="09:00")
-    chapter("2. Run again: nothing changed, so nothing runs")
+    chapter("4. Run again: nothing changed, so nothing runs")
     again = rw("run", at="09:05")
     trained = first + again
     if anything_released():
-        chapter("3. An earlier journey was judged and released: its certificate is here, its servers are down")
+        chapter("5. An earlier journey was judged and released: its certificate is here, its servers are down")
         rw("certificate", "show", f"{MODEL}@1")
         if not replayed():
             rw("release", "--up")
     else:
         trained += judge_and_release()
-    chapter("6. April to December, as they came: 249,537 flights over HTTP, labels a day late, monitors, retraining")
+    chapter("8. April to December, as they came: 249,537 flights over HTTP, labels a day late, monitors, retraining")
     rw("operate", "--replay", REPLAY, "--every", "28d", only=TELLING)
-    chapter("7. The report, and the log of everything that changed")
+    chapter("9. The report, and the log of everything that changed")
     rw("report", "--out", REPORT.name)
     rw("audit", "checkpoint", "--out", CHECKPOINT.name)
     rw("audit", "verify", "--checkpoint", CHECKPOINT.name)
     summarise(trained)
 
 
+def make_project() -> None:
+    """A project of the notebook, and what production asks beyond it; nothing where that was done before."""
+    made = json.loads(MADE.read_text("utf-8")) if MADE.exists() else {}
+    if made.get("from") == digests(HERE, MADE_FROM):
+        chapter(f"1. {MODEL}/ was made of {NOTEBOOK} by an earlier journey, and nothing has changed since")
+        say(f"the proof that it does what the notebook does: {shown(PROJECT / 'proof.html')}")
+        return
+    if PROJECT.exists() and made.get("files") != digests(PROJECT, MADE_FILES):
+        chapter(f"1. {MODEL}/ is there and was written by hand, at least in part: it is taken as it is")
+        say(f"to have it made of {NOTEBOOK} again: rm -r {shown(PROJECT)}")
+        if not made:
+            add_settings()
+        return
+    chapter(f"1. From a notebook to a project: the data scientist's {NOTEBOOK}, run, rewritten as steps, and compared")
+    if made:
+        say("what it was made of has changed since an earlier journey: it is made again, and keeps its store")
+    say("(this runs the notebook and then the pipeline: about a minute)")
+    again = ["--force"] if PROJECT.exists() else []
+    rw("new", MODEL, "--from-notebook", NOTEBOOK, *again, at="08:30", hide=LOOKING)
+    MADE.write_text(json.dumps({"files": digests(PROJECT, MADE_FILES)}), "utf-8")
+    add_settings()
+    MADE.write_text(json.dumps({"from": digests(HERE, MADE_FROM), "files": digests(PROJECT, MADE_FILES)}), "utf-8")
+
+
+def add_settings() -> None:
+    """What the DevOps engineer writes into the project file."""
+    chapter("2. What the DevOps engineer adds: a contract, slices, a canary, monitors, and flights as of now")
+    say(f"\n{_bold}$ python merge_toml.py {SETTINGS} {MODEL}/roadworthy.toml{_end}")
+    subprocess.run([sys.executable, "merge_toml.py", SETTINGS, f"{MODEL}/roadworthy.toml"], check=True)
+    say(f"\n{_bold}$ cd {MODEL}{_end}")
+
+
+def digests(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
+    """Of the files that are there."""
+    there = [name for name in names if (folder / name).is_file()]
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in there}
+
+
 def judge_and_release() -> str:
     """A good model through the gate and onto the road, and a bad one stopped; what the bad one's run printed."""
-    chapter("3. The gate: rules over evidence that is measured, not told; the outcome is signed")
+    chapter("5. The gate: rules over evidence that is measured, not told; the outcome is signed")
     rw("gate", f"{MODEL}@1", at="09:10")
-    chapter("4. Release it: a model server behind a router, on this machine only")
+    chapter("6. Release it: a model server behind a router, on this machine only")
     rw("release", f"{MODEL}@1", "--yes", at="09:20")
     ask_for_a_prediction()
-    chapter("5. A deliberately bad candidate, to see the gate refuse: a single tree of three leaves")
+    chapter("7. A deliberately bad candidate, to see the gate refuse: a single tree of three leaves")
     overrides = [part for setting in HURRIED for part in ("--set", setting)]
     hurried = rw("run", *overrides, "--name", "hurried", at="09:30")
     version = made_version(hurried)
@@ -129,8 +179,9 @@ def summarise(trained: str) -> None:
     say(f"{replay['rows']:,} flights were scored over HTTP; the whole journey took {elapsed()}")
     say(f"\n{_bold}Look at{_end}")
     say(f"  {REPORT.as_uri()}")
-    say(f"  {shown(HERE / 'train.ipynb')}, {shown(HERE / 'pipeline.py')}, {shown(HERE / 'roadworthy.toml')}")
-    say(f"  in {shown(HERE)}: rw runs, rw models, rw certificate show {MODEL}@champion, rw operate status, rw audit")
+    say(f"  {shown(HERE / NOTEBOOK)}")
+    say(f"  {shown(PROJECT)}: pipeline.py, roadworthy.toml, proof.html: what was made of it")
+    say(f"  in {shown(PROJECT)}: rw runs, rw models, rw certificate show {MODEL}@champion, rw operate status, rw audit")
 
 
 def breaches_of(actions: list[dict[str, Any]]) -> list[str]:
@@ -177,13 +228,20 @@ def line_of(model: dict[str, Any], certificates: list[dict[str, Any]], actions: 
 # --- commands ---
 
 
-def rw(*words: str, at: str = "", expect: int = 0, only: re.Pattern[str] | None = None) -> str:
+def rw(
+    *words: str,
+    at: str = "",
+    expect: int = 0,
+    only: re.Pattern[str] | None = None,
+    hide: re.Pattern[str] | None = None,
+) -> str:
     """Run `rw` as a user would, showing the command and what it says; what it printed.
 
     Args:
         at: the time of day on 1 April 2013 that the command is given; now if empty.
         expect: the exit code that it must end with.
         only: which lines of its progress to show; all when None.
+        hide: which lines to count instead of showing them.
     """
     say(f"\n{_bold}$ rw {' '.join(words)}{_end}" + (f"{_dim}   (on 1 April 2013, {at}){_end}" if at else ""))
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -192,9 +250,15 @@ def rw(*words: str, at: str = "", expect: int = 0, only: re.Pattern[str] | None 
     with subprocess.Popen(
         [str(RW), *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
     ) as process:
-        printed, table = [], False
+        printed, table, hidden = [], False, 0
         for line in process.stdout or ():
             printed.append(line)
+            if hide is not None and hide.match(line):
+                hidden += 1
+                continue
+            if hidden:
+                say(f"{_dim}  ({hidden} lines about cells that only look at something are not shown here){_end}")
+                hidden = 0
             table = table or line.startswith("period  ")
             if only is None or table or only.match(line) or not printed[:-1]:
                 say(line.rstrip())

