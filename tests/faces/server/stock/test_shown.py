@@ -13,8 +13,8 @@ from tests.mlflow_client import PYTHON, needs_mlflow, run
 
 CHROMIUM = shutil.which("chromium")
 SHOWN_MS_MAX = 60_000
-# What MLflow's own server does not have either unless its accounts or its assistant are set up; and one of traces' charts.
-NOT_OFFERED = ("/mlflow/users/current", "/mlflow/assistant/", "/mlflow/traces/metrics")
+# What MLflow's own server does not have either unless its accounts or its assistant are set up.
+NOT_OFFERED = ("/mlflow/users/current", "/mlflow/assistant/")
 _WHERE = """
 import mlflow
 found = mlflow.search_runs(experiment_names=["wine tasting"], filter_string="attributes.run_name = 'tasting-4'")
@@ -61,6 +61,9 @@ def test_every_page_shows_what_was_logged_and_no_request_fails(shown: Shown) -> 
         "#/models/sommelier": ["Knows its wines"],
         "#/models/sommelier/versions/1": ["champion", "tasting-4", "palate"],
         f"{of_experiment}/traces": ["which year?"],
+        f"{of_experiment}/overview/usage": ["42 (31 input, 11 output)", "$0.75", "nose-large", "p50"],
+        f"{of_experiment}/overview/quality": ["dry", "Total aggregate scores"],
+        f"{of_experiment}/overview/tool-calls": ["Tool"],
         "#/prompts": ["pairing"],
     }
     failed: list[str] = []

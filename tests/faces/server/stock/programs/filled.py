@@ -34,10 +34,15 @@ def runs_models_and_traces_to_be_shown():
 
     @mlflow.trace
     def ask(question):
-        with mlflow.start_span("sniff") as span:
+        with mlflow.start_span("sniff", span_type="LLM") as span:
             span.set_outputs("cherries")
+            span.set_attribute("mlflow.llm.model", "nose-large")
+            span.set_attribute("mlflow.llm.provider", "cellar")
+            span.set_attribute("mlflow.chat.tokenUsage", {"input_tokens": 31, "output_tokens": 11, "total_tokens": 42})
+            span.set_attribute("mlflow.llm.cost", {"input_cost": 0.25, "output_cost": 0.5, "total_cost": 0.75})
         return question[::-1]
 
     ask("which year?")
     mlflow.flush_trace_async_logging()
+    mlflow.log_feedback(trace_id=mlflow.get_last_active_trace_id(), name="dry", value=True)
     mlflow.genai.register_prompt("pairing", template="What goes with {{dish}}?")
