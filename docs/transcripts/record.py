@@ -2,7 +2,8 @@
 """Record the transcripts of this folder by really doing what they show: `python docs/transcripts/record.py [NAME …]`.
 
 Each is a Markdown page: what is shown, then the session. Output is left as it was, but for the path of the temporary
-folder and the port. The example `examples/flights` is copied, so a demo's store is not touched. Takes some ten minutes.
+folder and the port. The example `examples/flights` is copied, so a demo's store is not touched, and its project is made
+of its notebook, as the demo does. Takes some ten minutes.
 """
 
 import os
@@ -21,9 +22,12 @@ HERE = Path(__file__).resolve().parent
 EXAMPLE = HERE.parents[1] / "examples" / "flights"
 BIN = Path(sys.executable).parent
 PORT = 8600
+MODEL = "late-flights"
+NEW = f"rw new {MODEL} --from-notebook train.ipynb"
 NOTE = "<!-- Recorded by docs/transcripts/record.py; do not edit. -->\n\n"
 TELLING = re.compile(
-    r"^(alert: |period \d{4}|model: |(prepared|train|holdout|evaluation|calendar): r(an|eused)|comparing with|period  "
+    r"^(alert: |period \d{4}|model: |(prepared|train|holdout|evaluation|calendar|curves): r(an|eused)|comparing with"
+    r"|period  "
     r"|\d{4}-\d\d-\d\d  late"
     r"|.*rows of the batch in progress"
     r"|\d{4}-\d\d-\d\d [\d:]+  (breached|retraining|released|advanced|promoted|rolled_back|refused))"
@@ -115,21 +119,34 @@ class Session:
 
 
 @contextmanager
-def project() -> Iterator[Session]:
-    """A copy of the example on a free port; its servers are stopped at the end."""
+def example() -> Iterator[Session]:
+    """A copy of the example; the servers of the project that is made in it are stopped at the end."""
     with tempfile.TemporaryDirectory(prefix="rw-transcript-") as folder:
         root = Path(folder).resolve() / "flights"
-        shutil.copytree(EXAMPLE, root, ignore=shutil.ignore_patterns(".roadworthy", "report.html", "__pycache__"))
+        shutil.copytree(EXAMPLE, root, ignore=shutil.ignore_patterns(MODEL, "__pycache__"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        settings = root / "roadworthy.toml"
-        settings.write_text(settings.read_text("utf-8").replace(f"port = {PORT}", f"port = {port}"), "utf-8")
-        session = Session(root, port)
         try:
-            yield session
+            yield Session(root, port)
         finally:
-            subprocess.run([str(BIN / "rw"), "release", "--down"], cwd=root, capture_output=True, check=False)
+            if (root / MODEL).is_dir():
+                subprocess.run(
+                    [str(BIN / "rw"), "release", "--down"], cwd=root / MODEL, capture_output=True, check=False
+                )
+
+
+@contextmanager
+def project() -> Iterator[Session]:
+    """The project made of the example's notebook, with the settings of production, on a free port."""
+    with example() as session:
+        session.run(NEW, at=moment("08:30"))
+        settings = session.root / MODEL / "roadworthy.toml"
+        put_in = [sys.executable, "merge_toml.py", "production.toml", str(settings)]
+        subprocess.run(put_in, cwd=session.root, check=True, capture_output=True)
+        text = settings.read_text("utf-8").replace(f"port = {PORT}", f"port = {session.port}")
+        settings.write_text(text, "utf-8")
+        yield Session(settings.parent, session.port)
 
 
 def moment(time: str) -> str:
@@ -198,18 +215,15 @@ def loop_and_reproduction() -> dict[str, str]:
 
 
 def conversion() -> dict[str, str]:
-    """The example's notebook, made into a project of its own, proven, trained and gated."""
-    with project() as session:
+    """The example's notebook, made into a project, proven, trained and gated as it is."""
+    with example() as session:
         left = first(3)
-        session.run(
-            "rw new late-flights --from-notebook train.ipynb",
-            show=lambda line: left(line) if line.startswith("  cell ") else True,
-        )
-        session.run("cat late-flights/pipeline.py", show=after("@rw.step"))
-        session.lines.append("$ cd late-flights")
-        made = Session(session.root / "late-flights", session.port)
-        made.run("rw run", show=after("step "))
-        made.run("rw gate late-flights@1")
+        session.run(NEW, at=moment("08:30"), show=lambda line: left(line) if line.startswith("  cell ") else True)
+        session.run(f"cat {MODEL}/pipeline.py", show=after("@rw.step"))
+        session.lines.append(f"$ cd {MODEL}")
+        made = Session(session.root / MODEL, session.port)
+        made.run("rw run", at=moment("09:00"), show=after("step "))
+        made.run("rw gate late-flights@1", at=moment("09:10"))
         session.lines += made.lines
         return {"convert.md": CONVERT.format(session.take())}
 
@@ -283,9 +297,9 @@ about single requests and windows are left out.
 {}"""
 CONVERT = """# A notebook becomes a gated pipeline
 
-The notebook of the [flights example](../tutorial.md), as it is: no tag, no edit. One command makes a project of it,
-runs both, and compares; most of what was left behind is not shown here. Then the project trains, and its model passes
-the gate, by rules from what the notebook found.
+The notebook of the [flights example](../tutorial.md). One command makes a project of it, runs both, and compares; most
+of what was left behind is not shown here. Then the project trains, and its model passes the gate, by rules from what
+the notebook found: nothing was written by hand. The demo goes on from here.
 
 {}"""
 REPRODUCE = """# A run, reproduced
