@@ -206,3 +206,27 @@ def test_comparisons_in_words(comparison, words):
 
 def test_docstring_examples_hold():
     assert doctest.testmod(compare).failed == 0
+
+
+def test_models_of_several_classes_are_measured_on_each_draw_as_on_all_rows():
+    random = np.random.default_rng(3)
+    label = random.integers(0, 3, 150)
+    weak = random.random((150, 3)) + 0.4 * np.eye(3)[label]
+    strong = random.random((150, 3)) + 1.2 * np.eye(3)[label]
+    weak, strong = (each / each.sum(axis=1, keepdims=True) for each in (weak, strong))
+    names = ("x", "y", "z")
+    texts = np.array(names, dtype=object)[label]
+    found = by_name(paired_bootstrap(texts, strong, weak, task="multiclass", resamples=100, classes=names))
+    assert tuple(found) == performance.MULTICLASS
+    assert all(c.probability_better > 0.95 for c in found.values())
+    draws = compare._Multiclass(label, strong, 3)
+    picked = random.integers(0, 150, 150)
+    expected = performance.measure(texts[picked], strong[picked], task="multiclass", classes=names)
+    assert draws.measure(picked) == pytest.approx(expected)
+
+
+def test_without_probabilities_what_was_said_is_compared():
+    label = np.array([0, 1, 2] * 20)
+    found = by_name(paired_bootstrap(label, label, np.zeros(60), task="multiclass", resamples=100, classes=(0, 1, 2)))
+    assert tuple(found) == performance.MULTICLASS[:4]
+    assert found["accuracy"].difference == pytest.approx(2 / 3)

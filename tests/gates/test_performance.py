@@ -93,3 +93,61 @@ def test_labels_of_two_values_are_told_apart_in_any_form(label):
 def test_what_cannot_be_measured_is_refused(label, score, said):
     with pytest.raises(Fault, match=said):
         performance.measure(label, score)
+
+
+def peers_of_several(label, probabilities):
+    said = probabilities.argmax(axis=1)
+    kinds = list(range(probabilities.shape[1]))
+    return {
+        "accuracy": sk.accuracy_score(label, said),
+        "f1_macro": sk.f1_score(label, said, average="macro", zero_division=0),
+        "precision_macro": sk.precision_score(label, said, average="macro", zero_division=0),
+        "recall_macro": sk.recall_score(label, said, average="macro", zero_division=0),
+        "log_loss": sk.log_loss(label, probabilities, labels=kinds),
+        "auc_ovr": sk.roc_auc_score(label, probabilities, multi_class="ovr", average="macro", labels=kinds),
+    }
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(3, 6), st.integers(8, 150), st.sampled_from([1, 8]))
+def test_several_classes_agree_with_scikit_learn(seed, kinds, rows, decimals):
+    random = np.random.default_rng(seed)
+    label = random.integers(0, kinds, rows)
+    label[:kinds] = np.arange(kinds)
+    probabilities = np.round(random.random((rows, kinds)), decimals) + 0.01
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    names = [f"kind {n}" for n in range(kinds)]
+    found = performance.measure(
+        np.array(names, dtype=object)[label], probabilities, task="multiclass", classes=names
+    )  # fmt: skip
+    assert tuple(found) == performance.MULTICLASS
+    for name, value in peers_of_several(label, probabilities).items():
+        assert found[name] == pytest.approx(value, abs=1e-10), name
+    places = performance.measure(label, probabilities.argmax(axis=1), task="multiclass", classes=range(kinds))
+    assert places == {name: found[name] for name in performance.MULTICLASS[:4]}
+
+
+def test_classes_that_are_not_there_are_left_out_as_scikit_learn_does():
+    label, said = np.array([0, 0, 2, 2, 2]), np.array([0, 2, 2, 2, 0])
+    found = performance.measure(label, said, task="multiclass", classes=(0, 1, 2, 3))
+    assert found["recall_macro"] == pytest.approx(sk.recall_score(label, said, average="macro"))
+    assert found["f1_macro"] == pytest.approx(sk.f1_score(label, said, average="macro"))
+    probabilities = np.eye(4)[said]
+    assert "auc_ovr" not in performance.measure(label, probabilities, task="multiclass", classes=(0, 1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("label", "score", "what"),
+    [
+        (["a", "z"], [0, 1], "'z' is none of the model's 3 classes"),
+        (["a", None], [0, 1], "None is none"),
+        (["a", "b"], [0, 3], "no place among 3 classes"),
+        (["a", "b"], np.ones((2, 2)), "2 probabilities a row for 3 classes"),
+        (["a", "b"], np.full((2, 3), np.nan), "missing or infinite"),
+        (["a", "b"], [0], "2 labels and 1 scores"),
+    ],
+)
+def test_several_classes_that_do_not_fit_are_refused(label, score, what):
+    with pytest.raises(Fault) as caught:
+        performance.measure(np.array(label, dtype=object), score, task="multiclass", classes=("a", "b", "c"))
+    assert what in caught.value.what

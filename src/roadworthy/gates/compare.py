@@ -6,6 +6,7 @@ with replacement, both models are measured on each draw, and the differences sho
 """
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -35,6 +36,7 @@ def paired_bootstrap(
     resamples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
+    classes: Sequence[str | float | bool] = (),
 ) -> tuple[Comparison, ...]:
     """Compare two models on the same rows.
 
@@ -43,11 +45,12 @@ def paired_bootstrap(
     Args:
         label: what was true, as `performance.measure` takes it.
         challenger, champion: their scores for the same rows.
-        task: `classification` or `regression`.
+        task: `classification`, `multiclass` or `regression`; with several classes, what `performance.measure` takes.
         threshold, champion_threshold: score from which each says yes; the champion's is the challenger's unless given.
         resamples: how many draws, 100 or more for an interval that means something.
         confidence: of the interval, 0.5 to 1.
         seed: of the draws; the same seed gives the same intervals.
+        classes: of both models, when there are several.
 
     Returns:
         One comparison per metric that says how good a model is, in the order of `performance`. `probability_better` is
@@ -59,17 +62,24 @@ def paired_bootstrap(
     """
     import numpy as np
 
-    a, b = performance.finite(challenger, what="score"), performance.finite(champion, what="score")
+    if task == "multiclass":
+        a, b = (performance.said_of(score, len(classes)) for score in (challenger, champion))
+    else:
+        a, b = performance.finite(challenger, what="score"), performance.finite(champion, what="score")
     if not len(label) == len(a) == len(b):
         raise invalid(f"there are {len(label)} labels, {len(a)} scores of the challenger and {len(b)} of the champion")
     other = threshold if champion_threshold is None else champion_threshold
     measured = (
-        performance.measure(label, a, task=task, threshold=threshold),
-        performance.measure(label, b, task=task, threshold=other),
+        performance.measure(label, a, task=task, threshold=threshold, classes=classes),
+        performance.measure(label, b, task=task, threshold=other, classes=classes),
     )
-    if task == "classification":
+    draws_of: tuple[_Draws, _Draws]
+    if task == "multiclass":
+        right = performance.places(label, classes)
+        draws_of = (_Multiclass(right, a, len(classes)), _Multiclass(right, b, len(classes)))
+    elif task == "classification":
         truth = performance.as_truth(label)
-        draws_of: tuple[_Draws, _Draws] = (_Classification(truth, a, threshold), _Classification(truth, b, other))
+        draws_of = (_Classification(truth, a, threshold), _Classification(truth, b, other))
     else:
         values = performance.finite(label, what="label")
         draws_of = (_Regression(values, a), _Regression(values, b))
@@ -168,6 +178,29 @@ class _Classification(_Draws):
             found["average_precision"] = float(np.sum(own * above / np.maximum(said, 1.0))) / positives
             if positives < rows:
                 found["auc"] = _dot(own, up_to - others / 2) / (positives * (rows - positives))
+        return found
+
+
+class _Multiclass(_Draws):
+    """Counts of what was true and said; each class against the rest as a classification of its own."""
+
+    def __init__(self, truth: "Array", said: "Array", count: int) -> None:
+        chosen = said if said.ndim == 1 else said.argmax(axis=1)
+        self._cell = truth * count + chosen
+        self._count = count
+        self._loss = performance.surprise(truth, said) if said.ndim == 2 else None
+        apart = range(count) if said.ndim == 2 else ()
+        self._apart = [_Classification(truth == each, said[:, each], 0.5) for each in apart]
+
+    def measure(self, picked: "Array") -> dict[str, float]:
+        import numpy as np
+
+        counts = np.bincount(self._cell[picked], minlength=self._count**2)
+        found = performance.of_confusion(counts.reshape(self._count, self._count))
+        if self._loss is not None:
+            found["log_loss"] = float(self._loss[picked].mean())
+            areas = [each.measure(picked).get("auc", math.nan) for each in self._apart]
+            found["auc_ovr"] = sum(areas) / len(areas)
         return found
 
 

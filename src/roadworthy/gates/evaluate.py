@@ -146,13 +146,19 @@ def _score(store: Store, model: Model, rows: "pd.DataFrame") -> Any:
 
     predictor = served.predictor(store.blobs, model, keys=store.keys)
     with threadpool_limits(limits=1):
-        return predictor.predict(rows)
+        return predictor.said(rows)
 
 
 def _metrics(store: Store, model: Model, label: Any, score: Any) -> dict[str, float]:
     """What the run logged, and what we measured, which wins."""
     logged = {name: value for name, value in metrics.latest(store, model.run).items() if _is_number(value)}
-    return {**logged, **performance.measure(label, score, task=model.task, threshold=model.threshold)}
+    return {**logged, **_measured(model, label, score)}
+
+
+def _measured(model: Model, label: Any, score: Any) -> dict[str, float]:
+    return performance.measure(
+        label, score, task=model.task, threshold=model.threshold, classes=model.classes
+    )  # fmt: skip
 
 
 class _Scored(msgspec.Struct, frozen=True):
@@ -178,7 +184,9 @@ def _compared(
         if against.task != model.task:
             raise invalid(f"it is for {against.task}")
         theirs = _score(store, against, scored.rows)
-        measured = performance.measure(scored.label, theirs, task=against.task, threshold=against.threshold)
+        if against.classes != model.classes:
+            raise invalid("it tells other classes apart")
+        measured = _measured(against, scored.label, theirs)
     except Fault as fault:
         if fault.code is not Code.INVALID:
             raise
@@ -187,6 +195,7 @@ def _compared(
     comparisons = paired_bootstrap(
         scored.label, scored.score, theirs, task=model.task, threshold=model.threshold,
         champion_threshold=against.threshold, resamples=gate.resamples, confidence=gate.confidence, seed=BOOTSTRAP_SEED,
+        classes=model.classes,
     )  # fmt: skip
     return {**about, "metrics": measured}, comparisons
 
@@ -207,7 +216,7 @@ def _slices(model: Model, place: Place, scored: _Scored) -> dict[str, Any]:
             raise _no_column(name, scored.rows, "[gate] slices")
 
     def by(label: Any, score: Any) -> dict[str, float]:
-        return performance.measure(label, score, task=model.task, threshold=model.threshold)
+        return _measured(model, label, score)
 
     # which label is the positive one is settled on all rows, not on a slice that may hold one of them only
     label = performance.as_truth(scored.label) if model.task == "classification" else scored.label

@@ -7,7 +7,7 @@ import msgspec
 from roadworthy.nouns.step import Value
 
 FieldType = Literal["integer", "number", "string", "boolean", "datetime"]
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "multiclass", "regression"]
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         holdout: the stored rows it is judged on (features and label), never used in training.
         label: the label's column in `holdout`.
         signature: inputs and output.
-        task: what kind of answer it gives.
+        task: what kind of answer it gives: a yes or no, one of three or more classes, or a number.
         threshold: score from which a classification says yes, 0 to 1.
         slices: columns whose values are judged one by one.
         profile: digest of the reference profile (see gates/measures/drift.py).
@@ -70,3 +70,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def id(self) -> str:
         return f"{self.name}@{self.version}"
+
+    @property
+    def classes(self) -> tuple[str | int | float | bool, ...]:
+        """The classes that a multi-class model tells apart, in the order of its probabilities; empty for others."""
+        return tuple(self.value.meta.get("classes", ()))

@@ -202,7 +202,9 @@ class ModelSpec(_Table, frozen=True):
         tuple[str, ...],
         about("columns the model is given, in order; all of the hold-out but label, entity and time when empty"),
     ] = ()
-    task: Annotated[Task, about("what kind of answer the model gives")] = "classification"
+    task: Annotated[
+        Task, about("what kind of answer the model gives: yes or no, one of several classes, or a number")
+    ] = "classification"
     threshold: Annotated[Share, about("the score from which a classification says yes, 0 to 1")] = 0.5
     trusted: Annotated[tuple[str, ...], about("types beyond scikit-learn's own that the model may contain")] = ()
 

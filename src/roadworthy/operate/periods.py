@@ -93,7 +93,11 @@ def _performance(store: Store, rows: "pd.DataFrame") -> tuple[str, float | None,
     try:
         model = models.get(store, str(known["_model"].iloc[-1]))
         measured = performance.measure(
-            label.to_numpy(), known["_score"].to_numpy(dtype=float), task=model.task, threshold=model.threshold
+            label.to_numpy(),
+            known["_score"].to_numpy(dtype=float),
+            task=model.task,
+            threshold=model.threshold,
+            classes=model.classes,
         )
     except Fault:
         return "", None, None

@@ -85,7 +85,11 @@ def measured_performance(rows: "pd.DataFrame", model: Model, labelled_min: int) 
         facts["label_rate"] = _rate(label)
     try:
         facts |= performance.measure(
-            label, known["_score"].to_numpy(dtype=float), task=model.task, threshold=model.threshold
+            label,
+            known["_score"].to_numpy(dtype=float),
+            task=model.task,
+            threshold=model.threshold,
+            classes=model.classes,
         )
     except Fault as problem:
         facts["problem"] = problem.what

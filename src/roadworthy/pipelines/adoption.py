@@ -16,11 +16,12 @@ from roadworthy.nouns.errors import Fault, conflict, invalid, not_found
 from roadworthy.nouns.model import Model, Signature, Task
 from roadworthy.nouns.step import Value
 from roadworthy.pipelines.graph import nearest
+from roadworthy.pipelines.registration import with_classes
 from roadworthy.registry import artifacts, mlmodel, model_versions, models, runs
 from roadworthy.registry.mlmodel import Described, Home
 from roadworthy.registry.model_versions import Version
 from roadworthy.serving import signature
-from roadworthy.serving.model import score
+from roadworthy.serving.model import classes_of, score
 from roadworthy.store.store import Store
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def adopt(store: Store, ref: str, asked: Asked) -> Model:
     label = asked.label or _label(store, version)
     rows = _rows(store, version, asked)
     held = _held(described, rows, label)
+    task = asked.task or _task(loaded, rows[label])
     model = Model(
         name=version.name,
         version=version.version,
@@ -82,13 +84,15 @@ def adopt(store: Store, ref: str, asked: Asked) -> Model:
         holdout=formats.save(store.blobs, rows),
         signature=held,
         label=label,
-        task=asked.task or _task(loaded, rows[label]),
+        task=task,
         threshold=asked.threshold,
         slices=asked.slices,
         project=asked.project or version.project,
         created_at=known.created_at,
         tags=version.tags,
     )
+    if task == "multiclass":
+        model = with_classes(model, loaded, rows)
     scores = score(store.blobs, model, rows, keys=store.keys)
     columns = tuple(field.name for field in held.inputs if field.name not in asked.hidden)
     profile = store.blobs.put(drift.encode(drift.profile(rows, columns, scores)))
@@ -177,6 +181,8 @@ def _held(described: Described, rows: "pd.DataFrame", label: str) -> Signature:
 
 
 def _task(estimator: Any, label: "pd.Series[Any]") -> Task:
+    if len(classes_of(estimator)) > 2:
+        return "multiclass"
     if hasattr(estimator, "predict"):
         return "classification" if hasattr(estimator, "predict_proba") else "regression"
     # An ONNX graph does not say; a truth of at most two values is a class.

@@ -18,8 +18,8 @@ from roadworthy.nouns.run import MetricPoint, Run
 from roadworthy.nouns.step import Value
 from roadworthy.pipelines.graph import nearest
 from roadworthy.registry import metrics, models
+from roadworthy.serving import model as served
 from roadworthy.serving import signature
-from roadworthy.serving.model import score
 from roadworthy.store.store import Store
 
 
@@ -43,9 +43,14 @@ def register(store: Store, place: Place, run: Run) -> Model:
     rows = signature.as_frame(formats.load(store.blobs, holdout, keys=store.keys))
     model = _describe(place, spec, run, rows, (value, holdout))
     model = msgspec.structs.replace(model, signature=_widened(store, run, model))
-    scores = score(store.blobs, model, rows, keys=store.keys)
+    if spec.task == "multiclass":
+        model = with_classes(model, formats.load(store.blobs, value, trusted=spec.trusted, keys=store.keys), rows)
+    predictor = served.predictor(store.blobs, model, keys=store.keys)
+    scores, said = predictor.predict(rows), predictor.said(rows)
     labels = rows[spec.label].to_numpy()
-    measured = performance.measure(labels, scores, task=spec.task, threshold=spec.threshold)
+    measured = performance.measure(
+        labels, said, task=spec.task, threshold=spec.threshold, classes=model.classes
+    )  # fmt: skip
     metrics.log(store, run.id, [MetricPoint(key=name, value=float(found)) for name, found in measured.items()])
     same = _same(store, model)
     if same is not None:
@@ -55,6 +60,18 @@ def register(store: Store, place: Place, run: Run) -> Model:
     columns = tuple(field.name for field in model.signature.inputs if field.name not in hidden)
     profile = store.blobs.put(drift.encode(drift.profile(rows, columns, scores)))
     return models.register(store, msgspec.structs.replace(model, profile=profile))
+
+
+def with_classes(model: Model, estimator: Any, rows: Any) -> Model:
+    """A multi-class model that says which classes it tells apart; those of the rows when it does not know its own."""
+    classes = served.classes_of(estimator) or tuple(sorted(set(rows[model.label].tolist())))
+    if len(classes) < 2 or not all(isinstance(value, str | int | float | bool) for value in classes):
+        raise invalid(
+            f"the classes {classes!r:.80} are no texts and no numbers", where="roadworthy.toml [model]",
+            fix="train on a label of texts or numbers, with two values or more",
+        )  # fmt: skip
+    value = msgspec.structs.replace(model.value, meta={**model.value.meta, "classes": list(classes)})
+    return msgspec.structs.replace(model, value=value)
 
 
 def _known(store: Store, place: Place, run: Run, values: tuple[Value, Value]) -> Model | None:

@@ -113,7 +113,11 @@ def _performance(table: "pd.DataFrame", model: Model) -> dict[str, Any]:
     if len(labelled) >= LABELLED_MIN:
         try:
             measured = performance.measure(
-                labelled["label"].to_numpy(), labelled["_score"].to_numpy(), task=model.task, threshold=model.threshold
+                labelled["label"].to_numpy(),
+                labelled["_score"].to_numpy(),
+                task=model.task,
+                threshold=model.threshold,
+                classes=model.classes,
             )
         except Fault:
             return facts  # labels that are none are no evidence

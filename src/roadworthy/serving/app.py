@@ -153,6 +153,7 @@ class ModelServer:
         said: dict[str, Any] = {
             "model": self._model.id,
             "task": self._model.task,
+            **({"classes": self._model.classes} if self._model.classes else {}),
             "digest": self._model.value.digest,
             "release": settings.release,
             "inputs": inputs,
@@ -181,7 +182,9 @@ class ModelServer:
         versions = None
         if request.headers.get(b"x-roadworthy-versions").lower() in ("1", "true"):
             versions = [self._model.id] * len(scored.scores)
-        body = protocols.answer(protocols.finite(scored.scores), kind, versions)
+        classes = self._model.classes
+        said = [classes[int(place)] for place in scored.scores] if classes else protocols.finite(scored.scores)
+        body = protocols.answer(said, kind, versions)
         rows = (b"x-roadworthy-rows", str(len(scored.scores)).encode())
         return wire.Reply(200, body, kind, (self._version, rows))
 

@@ -1,7 +1,8 @@
 """The code that scores: in the gate, in monitors and in production, the same few lines.
 
 In: a stored estimator with its signature, and a table. Out: one number per row: the probability of the positive class,
-or the value of a regression. Called by serving/app.py on a bundle, and by gates and pipelines on a store's blobs.
+the value of a regression, or the place of the class among the model's. Called by serving/app.py on a bundle, and by
+gates and pipelines on a store's blobs.
 """
 
 from pathlib import Path
@@ -26,7 +27,7 @@ class Predictor:
     """A loaded estimator that answers with one number per row.
 
     Args:
-        estimator: has `predict_proba` (classification) or `predict` (regression).
+        estimator: has `predict_proba` (classification) or `predict` (regression); one of them for several classes.
         model: the registered version, for its signature and task.
     """
 
@@ -49,6 +50,9 @@ class Predictor:
 
         if not len(table):
             return np.empty(0, dtype=np.float64)
+        if self.model.task == "multiclass":
+            said = self.said_aligned(table)
+            return np.asarray(said if said.ndim == 1 else said.argmax(axis=1), dtype=np.float64)
         if self.model.task == "regression":
             answer = self._estimator.predict(table)
         elif self._positive is None:
@@ -56,6 +60,28 @@ class Predictor:
         else:
             answer = self._estimator.predict_proba(table)[:, self._positive]
         return np.asarray(answer, dtype=np.float64).reshape(-1)
+
+    def said(self, table: "pd.DataFrame") -> "np.ndarray[Any, Any]":
+        """What measures of a task are taken of: as `predict`, but of several classes the probability of each."""
+        if self.model.task != "multiclass" or not len(table):
+            return self.predict(table)
+        return self.said_aligned(align(table, self.model.signature))
+
+    def said_aligned(self, table: "pd.DataFrame") -> "np.ndarray[Any, Any]":
+        """Of several classes: probabilities, a column for each, where the estimator has them; else the places said."""
+        import numpy as np
+
+        if hasattr(self._estimator, "predict_proba"):
+            return np.asarray(self._estimator.predict_proba(table), dtype=np.float64)
+        place = {value: at for at, value in enumerate(self.model.classes)}
+        return np.asarray([place[value] for value in np.asarray(self._estimator.predict(table)).tolist()], dtype=float)
+
+
+def classes_of(estimator: Any) -> tuple[str | int | float | bool, ...]:
+    """The classes that an estimator tells apart, in the order of its probabilities; empty when it does not say."""
+    import numpy as np
+
+    return tuple(np.asarray(getattr(estimator, "classes_", ())).tolist())
 
 
 def load(bundle: Bundle) -> Predictor:
@@ -106,6 +132,11 @@ def _positive_column(estimator: Any, model: Model) -> int | None:
     """Which column of `predict_proba` is the positive class: the greater of two; None when it knows only one class."""
     if model.task == "regression":
         return 0
+    if model.task == "multiclass":
+        known = classes_of(estimator)
+        if known and known != model.classes:
+            raise invalid(f"the model tells {len(known)} classes apart, not {len(model.classes)}", where=model.id)
+        return None
     if not hasattr(estimator, "predict_proba"):
         raise invalid(
             f"{type(estimator).__name__} gives no probabilities",
@@ -118,9 +149,9 @@ def _positive_column(estimator: Any, model: Model) -> int | None:
     if len(classes) == 1:
         return None
     raise invalid(
-        f"the model tells {len(classes)} classes apart; yes-or-no models are served",
+        f"the model tells {len(classes)} classes apart, and a classification two",
         where=model.id,
-        fix="train on a label with two values",
+        fix='set task = "multiclass" in [model]',
     )
 
 

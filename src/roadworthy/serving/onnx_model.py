@@ -33,8 +33,6 @@ class OnnxEstimator:
         Fault: refused, when the graph reads files; invalid, when its inputs are not the model's columns.
     """
 
-    classes_ = (0, 1)
-
     def __init__(self, graph: Any, model: Model) -> None:
         if any(tensor.data_location for tensor in graph.graph.initializer):
             raise refused("the ONNX graph reads its weights from other files", where=model.id, fix="store them in it")
@@ -51,6 +49,7 @@ class OnnxEstimator:
             )
         except Exception as problem:  # onnxruntime's have no common type
             raise invalid(f"the ONNX graph cannot be loaded: {problem}", where=model.id) from None
+        self.classes_ = model.classes or (0, 1)
         self._names = [field.name for field in model.signature.inputs]
         self._inputs = [(given.name, given.type) for given in self._session.get_inputs()]
         unknown = [name for name, _ in self._inputs if name not in self._names]

@@ -19,6 +19,9 @@ import msgspec
 from roadworthy.nouns.errors import Fault, invalid
 from roadworthy.serving.fields import Source, show
 
+# A number, or the class that a multi-class model says.
+Answer = str | int | float | bool | None
+
 JSON = "application/json"
 JSON_LINES = "application/jsonlines"
 CSV = "text/csv"
@@ -295,7 +298,7 @@ def accepted(accept: str, sent: str) -> str:
     return JSON_LINES if sent == JSON_LINES and not accept.strip() else JSON
 
 
-def answer(predictions: Sequence[float | None], kind: str, versions: Sequence[str] | None = None) -> bytes:
+def answer(predictions: Sequence[Answer], kind: str, versions: Sequence[str] | None = None) -> bytes:
     """The predictions as the client wants them; what is not finite is null (JSON) or empty (CSV)."""
     return _ANSWERS[kind](predictions, versions)
 
@@ -305,13 +308,13 @@ def finite(scores: Sequence[float]) -> list[float | None]:
     return [score if math.isfinite(score) else None for score in scores]
 
 
-def _answer_json(predictions: Sequence[float | None], versions: Sequence[str] | None) -> bytes:
+def _answer_json(predictions: Sequence[Answer], versions: Sequence[str] | None) -> bytes:
     if versions is None:
         return msgspec.json.encode({"predictions": predictions})
     return msgspec.json.encode({"predictions": predictions, "versions": versions})
 
 
-def _answer_lines(predictions: Sequence[float | None], versions: Sequence[str] | None) -> bytes:
+def _answer_lines(predictions: Sequence[Answer], versions: Sequence[str] | None) -> bytes:
     if versions is None:
         rows: list[dict[str, Any]] = [{"prediction": value} for value in predictions]
     else:
@@ -319,14 +322,21 @@ def _answer_lines(predictions: Sequence[float | None], versions: Sequence[str] |
     return msgspec.json.Encoder().encode_lines(rows)
 
 
-def _answer_csv(predictions: Sequence[float | None], versions: Sequence[str] | None) -> bytes:
-    values = ["" if value is None else repr(value) for value in predictions]
+def _answer_csv(predictions: Sequence[Answer], versions: Sequence[str] | None) -> bytes:
+    values = ["" if value is None else _field(value) for value in predictions]
     if versions is not None:
         values = [f"{value},{version}" for value, version in zip(values, versions, strict=True)]
     return "".join(f"{value}\n" for value in values).encode()
 
 
-_ANSWERS: dict[str, Callable[[Sequence[float | None], Sequence[str] | None], bytes]] = {
+def _field(value: Answer) -> str:
+    """A value of CSV: numbers as they are, a class that is text in quotes where it must be."""
+    if not isinstance(value, str):
+        return repr(value)
+    return '"' + value.replace('"', '""') + '"' if any(c in value for c in ',"\r\n') or not value else value
+
+
+_ANSWERS: dict[str, Callable[[Sequence[Answer], Sequence[str] | None], bytes]] = {
     JSON: _answer_json,
     JSON_LINES: _answer_lines,
     CSV: _answer_csv,

@@ -111,7 +111,11 @@ def show(model: str, *, as_json: bool) -> None:
 @click.argument("model")
 @click.option("--holdout", type=click.Path(path_type=Path), help="Parquet or CSV file of rows it is judged on.")
 @click.option("--label", default="", help="Column of the hold-out that holds the truth.")
-@click.option("--task", type=click.Choice(["classification", "regression"]), help="Found out from the model if absent.")
+@click.option(
+    "--task",
+    type=click.Choice(["classification", "multiclass", "regression"]),
+    help="Found out from the model if absent.",
+)
 @click.option("--threshold", default=0.5, show_default=True, help="Score from which a classification says yes.")
 @click.option("--trust", multiple=True, metavar="TYPE", help="A type beyond scikit-learn's own that it may contain.")
 @json_option

@@ -40,7 +40,7 @@ class Bin(msgspec.Struct, frozen=True):
 
 
 class Curves(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one model on its hold-out; for a regression only `scatter` is filled.
+    """Of one model on its hold-out; for a regression only `scatter` is filled, for several classes only `confusion`.
 
     Args:
         roc: false positive rate to true positive rate.
@@ -48,6 +48,7 @@ class Curves(msgspec.Struct, frozen=True, kw_only=True):
         calibration: ten bins of equally many rows.
         negatives, positives: rows per score bin, from 0 to 1.
         scatter: predicted to true value, a sample.
+        confusion: of a multi-class model, rows by true class and, in each, by the class it said.
     """
 
     model: str
@@ -63,6 +64,8 @@ class Curves(msgspec.Struct, frozen=True, kw_only=True):
     negatives: tuple[int, ...] = ()
     positives: tuple[int, ...] = ()
     scatter: Points = ()
+    classes: tuple[str | float | bool, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
 
 
 def curves(store: Store, model: Model, root: Path) -> Curves:
@@ -81,7 +84,7 @@ def curves(store: Store, model: Model, root: Path) -> Curves:
     rows = as_frame(load(store.blobs, model.holdout, keys=store.keys))
     sys.path.insert(0, str(root))
     try:
-        score = np.asarray(served.score(store.blobs, model, rows, keys=store.keys), dtype=float)
+        score = np.asarray(served.predictor(store.blobs, model, keys=store.keys).said(rows), dtype=float)
     finally:
         sys.path.remove(str(root))
     label = rows[model.label].to_numpy()
@@ -89,6 +92,8 @@ def curves(store: Store, model: Model, root: Path) -> Curves:
         chosen = np.linspace(0, len(rows) - 1, min(len(rows), 1500)).astype(int)
         points = tuple(zip(score[chosen].tolist(), label[chosen].astype(float).tolist(), strict=True))
         return Curves(model=model.id, rows=len(rows), scatter=points)
+    if model.task == "multiclass":
+        return Curves(model=model.id, rows=len(rows), classes=model.classes, confusion=_confusion(model, label, score))
     truth = performance.as_truth(label)
     measured = performance.measure(label, score, task=model.task, threshold=model.threshold)
     roc, precision_recall = _ranked(truth, score)
@@ -108,6 +113,16 @@ def curves(store: Store, model: Model, root: Path) -> Curves:
         negatives=tuple(np.histogram(score[~truth], edges)[0].tolist()),
         positives=tuple(np.histogram(score[truth], edges)[0].tolist()),
     )
+
+
+def _confusion(model: Model, label: Any, score: "np.ndarray[Any, Any]") -> tuple[tuple[int, ...], ...]:
+    import numpy as np
+
+    count = len(model.classes)
+    said = performance.said_of(score, count)
+    chosen = said if said.ndim == 1 else said.argmax(axis=1)
+    cells = np.bincount(performance.places(label, model.classes) * count + chosen, minlength=count * count)
+    return tuple(tuple(row) for row in cells.reshape(count, count).tolist())
 
 
 def _ranked(truth: "np.ndarray[Any, Any]", score: "np.ndarray[Any, Any]") -> tuple[Points, Points]:

@@ -177,6 +177,8 @@ def _curves(road: Road) -> list[str]:
     found = road.curves
     if found is None:
         return []
+    if found.confusion:
+        return [verdicts.confusion(found)]
     if found.scatter:
         return [verdicts.scatter(found)]
     makers = (verdicts.roc, verdicts.precision_recall, verdicts.calibration, verdicts.scores)

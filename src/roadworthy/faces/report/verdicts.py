@@ -15,6 +15,8 @@ from roadworthy.nouns.run import Run
 SQUARE_WIDTH, SQUARE_HEIGHT = 460.0, 340.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 444.0, 16.0, 290.0
 ROW = 30.0
+# More classes than this make no table that anyone reads.
+CLASSES_MAX = 20
 SLICES_MAX = 24
 # Metrics for which less is better.
 LESS_IS_BETTER = frozenset({"log_loss", "brier", "rmse", "mae"})
@@ -97,6 +99,28 @@ def scatter(curves: Curves) -> str:
     drawing.line((x(low), y(low)), (x(high), y(high)), "guide")
     for a, b in curves.scatter:
         drawing.dot((x(a), y(b)), "dot faint", radius=2)
+    return drawing.done()
+
+
+def confusion(curves: Curves) -> str:
+    """How many rows of each true class were said to be of which, for a multi-class model; the first classes of many."""
+    names = [str(name) for name in curves.classes[:CLASSES_MAX]]
+    left, top, high = 150.0, 52.0, 32.0
+    wide = max(44.0, min(110.0, 760.0 / len(names)))
+    width = max(940.0, left + wide * len(names) + 16)
+    drawing = Drawing("True and said classes", int(top + high * len(names) + 12), width=width)
+    drawing.text((left, 16), "said to be", "label strong")
+    drawing.text((left - 12, top - 14), "in truth", "label strong", anchor="end")
+    for j, name in enumerate(names):
+        drawing.text((left + wide * (j + 0.5), top - 14), name[: int(wide / 8)], anchor="middle")
+    for i, name in enumerate(names):
+        y = top + high * i
+        drawing.text((left - 12, y + high / 2 + 4), name[:18], anchor="end")
+        for j, rows in enumerate(curves.confusion[i][:CLASSES_MAX]):
+            if i == j:
+                drawing.box((left + wide * j + 1, y + 1), (wide - 2, high - 2), "bar pale")
+            style = "label strong" if rows else "label"
+            drawing.text((left + wide * (j + 0.5), y + high / 2 + 4), f"{rows:,}", style, anchor="middle")
     return drawing.done()
 
 

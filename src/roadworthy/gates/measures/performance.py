@@ -4,6 +4,7 @@ Called by the gate (hold-out rows), by slices, and by monitors once labels arriv
 when all labels are equal) is left out rather than made up.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from roadworthy.nouns.errors import invalid
@@ -15,32 +16,45 @@ if TYPE_CHECKING:
 CLASSIFICATION = (
     "auc", "average_precision", "log_loss", "brier", "accuracy", "precision", "recall", "f1", "positive_rate",
 )  # fmt: skip
+MULTICLASS = ("accuracy", "f1_macro", "precision_macro", "recall_macro", "log_loss", "auc_ovr")
 REGRESSION = ("rmse", "mae", "r2")
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "rmse", "mae"})
 # says how a model decides, not how well
 NEITHER = frozenset({"positive_rate"})
 
 
-def measure(label: Any, score: Any, *, task: Task = "classification", threshold: float = 0.5) -> dict[str, float]:
+def measure(
+    label: Any,
+    score: Any,
+    *,
+    task: Task = "classification",
+    threshold: float = 0.5,
+    classes: Sequence[str | float | bool] = (),
+) -> dict[str, float]:
     """The measures of a task.
 
     Args:
         label: what was true, one per row; for a classification two values, of which the larger is the positive one
-            (0 and 1, false and true, or two texts).
-        score: what the model said: the probability of the positive class, 0 to 1, or the value.
-        task: `classification` or `regression`.
+            (0 and 1, false and true, or two texts); for several classes one of `classes`.
+        score: what the model said: the probability of the positive class, 0 to 1, or the value; for several classes a
+            matrix with the probability of each, or the place of the class in `classes` that was said.
+        task: `classification`, `multiclass` or `regression`.
         threshold: score from which a classification says yes.
+        classes: of a multi-class model, in the order of its probabilities.
 
     Returns:
         `auc`, `average_precision` (both with ties as scikit-learn has them), `log_loss`, `brier`, `accuracy`,
-        `precision`, `recall`, `f1`, `positive_rate` (share of rows said yes to); or `rmse`, `mae`, `r2`.
-        Empty for no rows.
+        `precision`, `recall`, `f1`, `positive_rate` (share of rows said yes to); or `rmse`, `mae`, `r2`; or `accuracy`,
+        the means over classes `f1_macro`, `precision_macro`, `recall_macro` (as scikit-learn has them), and from
+        probabilities `log_loss` and `auc_ovr` (each class against the rest, mean). Empty for no rows.
 
     Raises:
         Fault: invalid when lengths differ, a score is not finite, or labels are not of two values.
     """
     import numpy as np
 
+    if task == "multiclass":
+        return _multiclass(places(label, classes), said_of(score, len(classes)), len(classes))
     scores = finite(score, what="score")
     if task == "regression":
         return _regression(finite(label, what="label"), scores)
@@ -80,6 +94,86 @@ def auc(truth: "np.ndarray[Any, Any]", score: "np.ndarray[Any, Any]") -> float:
     return float((ranks[truth].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
+def places(label: Any, classes: Sequence[str | float | bool]) -> "np.ndarray[Any, Any]":
+    """The place of each label among a model's classes.
+
+    Raises:
+        Fault: invalid when a label is missing, or is none of the classes.
+    """
+    import numpy as np
+
+    known = {value: place for place, value in enumerate(classes)}
+    values = np.asarray(label).tolist()
+    found = [known.get(value, -1) if value is not None else -1 for value in values]
+    if -1 in found:
+        strange = values[found.index(-1)]
+        raise invalid(
+            f"the label {strange!r} is none of the model's {len(classes)} classes",
+            fix="train on rows of every class, or leave out those without a label",
+        )
+    return np.asarray(found, dtype=np.intp)
+
+
+def said_of(score: Any, count: int) -> "np.ndarray[Any, Any]":
+    """What a multi-class model said, checked: probabilities, a column per class, or places of classes.
+
+    Raises:
+        Fault: invalid when it has another shape, or is not finite.
+    """
+    import numpy as np
+
+    if np.ndim(score) != 2:
+        numbers = finite(score, what="score")
+        if len(numbers) and not (numbers.min() >= 0 and numbers.max() < count):
+            raise invalid(f"a score is no place among {count} classes")
+        return numbers.astype(np.intp)
+    matrix = np.asarray(score, dtype=np.float64)
+    if matrix.shape[1] != count:
+        raise invalid(f"the model gives {matrix.shape[1]} probabilities a row for {count} classes")
+    if not np.isfinite(matrix).all():
+        raise invalid("some probabilities are missing or infinite")
+    return matrix
+
+
+def of_confusion(confusion: "np.ndarray[Any, Any]") -> dict[str, float]:
+    """Measures of a table of counts: rows by what was true, columns by what was said."""
+    import numpy as np
+
+    right = np.diag(confusion)
+    true, said = confusion.sum(axis=1), confusion.sum(axis=0)
+    there = (true + said) > 0  # a class that is neither true nor said counts nowhere
+    precision, recall = (right / np.maximum(of, 1) for of in (said, true))
+    f1 = 2 * right / np.maximum(true + said, 1)
+    means = {"f1_macro": f1, "precision_macro": precision, "recall_macro": recall}
+    return {"accuracy": float(right.sum() / confusion.sum())} | {
+        name: float(values[there].mean()) for name, values in means.items()
+    }
+
+
+def surprise(truth: "np.ndarray[Any, Any]", probabilities: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Of each row, minus the logarithm of the probability given to the class that was true."""
+    import numpy as np
+
+    tiny = np.finfo(np.float64).eps
+    return np.asarray(-np.log(np.clip(probabilities[np.arange(len(truth)), truth], tiny, 1 - tiny)))
+
+
+def _multiclass(truth: "np.ndarray[Any, Any]", said: "np.ndarray[Any, Any]", count: int) -> dict[str, float]:
+    import numpy as np
+
+    if len(truth) != len(said):
+        raise invalid(f"there are {len(truth)} labels and {len(said)} scores")
+    if not len(truth):
+        return {}
+    chosen = said if said.ndim == 1 else said.argmax(axis=1)
+    measured = of_confusion(np.bincount(truth * count + chosen, minlength=count * count).reshape(count, count))
+    if said.ndim == 2:
+        measured["log_loss"] = float(surprise(truth, said).mean())
+        if len(np.unique(truth)) == count > 1:
+            measured["auc_ovr"] = float(np.mean([auc(truth == each, said[:, each]) for each in range(count)]))
+    return {name: measured[name] for name in MULTICLASS if name in measured}
+
+
 def as_truth(label: Any) -> "np.ndarray[Any, Any]":
     """Labels of two values as booleans, the larger value being true."""
     import numpy as np
@@ -99,7 +193,9 @@ def as_truth(label: Any) -> "np.ndarray[Any, Any]":
             raise invalid("some labels are missing", fix="drop the rows without a label")
         kinds = np.asarray(sorted(set(values), key=lambda v: (isinstance(v, str), v)), dtype=object)
     if len(kinds) != 2:
-        raise invalid(f"labels have {len(kinds)} values; a classification is judged on two", fix="label rows 0 and 1")
+        raise invalid(
+            f"labels have {len(kinds)} values; a classification is judged on two",
+            fix='label rows 0 and 1, or set task = "multiclass" in [model]')  # fmt: skip
     return np.asarray(values == kinds[1])
 
 

@@ -23,6 +23,7 @@ Key = tuple[int, int]
 _ASKS = ("predict", "predict_proba", "decision_function")
 # A scikit-learn score as the gate calls it.
 _GATED = {"auc", "accuracy", "precision", "recall", "f1", "brier", "log_loss", "average_precision", "mae", "rmse", "r2"}
+_SEVERAL = {"f1": "f1_macro", "precision": "precision_macro", "recall": "recall_macro", "auc": "auc_ovr"}
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -34,7 +35,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         label: column of that table, or the name of a series or array beside it.
         apart: whether the label stands beside the table rather than in it.
         features: columns; empty for all.
-        task: classification or regression.
+        task: classification, multiclass or regression; `classes`: how many of them.
         measured: measure to the number the notebook found.
         through: transformers that the rows go through before the model, with the statements that fitted them.
     """
@@ -52,6 +53,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     trusted: tuple[str, ...]
     table: bool
     through: tuple[tuple[str, Key], ...] = ()
+    classes: int = 2
 
 
 def find(program: Program, hoisted: Hoisted, kept: tuple[Effect, ...], seen: Seen | None) -> Judged | None:
@@ -78,13 +80,13 @@ class _Reading:
         self.calls = Calls(program.modules, functions)
 
     def models(self) -> Iterator[tuple[str, Key, Value]]:
-        """Fitted estimators that answer with a number a row: two classes, or a regression."""
+        """Fitted estimators that answer with one of some classes, or with a number."""
         for effect in self.kept:
             for name in sorted(effect.touches):
                 value = self.seen.values.get(key_of(effect.statement.key, name))
                 facts = {} if value is None else value.facts
                 answers = facts.get("estimator") in {"classifier", "regressor"} and facts.get("fitted") == "yes"
-                if value is not None and answers and facts.get("classes", "2") == "2":
+                if value is not None and answers and int(facts.get("classes", "2") or "0") >= 2:
                     yield name, effect.statement.key, value
 
     def judged(self, name: str, maker: Key, value: Value) -> Judged | None:
@@ -126,11 +128,14 @@ class _Reading:
         wanted = tuple(columns.split("\n")) if columns else there.columns
         if apart is False and not columns and not features:
             return None
+        count = int(value.facts.get("classes", "2"))
+        task = "regression" if value.facts["estimator"] == "regressor" else "classification"
+        task = "multiclass" if count > 2 else task
         return Judged(
             name=name, maker=maker, rows=table, rows_maker=rows_maker, label=column, label_maker=label_maker,
             apart=apart,
-            features=wanted, task="classification" if value.facts["estimator"] == "classifier" else "regression",
-            measured=self._measured(), trusted=value.trusted, table=bool(there.columns), through=through,
+            features=wanted, task=task, classes=count,
+            measured=self._measured(task), trusted=value.trusted, table=bool(there.columns), through=through,
         )  # fmt: skip
 
     def _before(self, rows: ast.expr, effect: Effect) -> tuple[ast.expr, tuple[tuple[str, Key], ...]]:
@@ -169,7 +174,7 @@ class _Reading:
                     return call, effect
         return None
 
-    def _measured(self) -> dict[str, float]:
+    def _measured(self, task: str) -> dict[str, float]:
         found: dict[str, float] = {}
         for effect in self.kept:
             for result in effect.statement.results:
@@ -179,7 +184,9 @@ class _Reading:
                 for key in keys:
                     value = self.seen.values.get(key)
                     if value is not None and value.number is not None and result.name in _GATED:
-                        found[result.name] = value.number
+                        found[_SEVERAL.get(result.name, result.name) if task == "multiclass" else result.name] = (
+                            value.number
+                        )
         return found
 
     def _maker(self, name: str, reader: Effect) -> Key | None:

@@ -80,7 +80,7 @@ class ModelPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The model of the project: its step, the hold-out's step, label, features, and what it was measured at.
 
     Args:
-        task: classification or regression.
+        task: classification, multiclass or regression; `classes`: how many of them.
         measured: measure, as the gate calls it, to the number the notebook found.
         gated: measure to the number that the gate's own measures find on the hold-out.
     """
@@ -94,3 +94,4 @@ class ModelPlan(msgspec.Struct, frozen=True, kw_only=True):
     measured: dict[str, float]
     trusted: tuple[str, ...] = ()
     gated: dict[str, float] = msgspec.field(default_factory=dict)
+    classes: int = 2

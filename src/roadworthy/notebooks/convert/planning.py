@@ -214,7 +214,7 @@ def _model(
     return ModelPlan(
         name=slug if slug[0].isalpha() else f"model-{slug}", step=named, holdout=holdout, label=label,
         features=tuple(f for f in features if f != label), task=judged.task, measured=judged.measured,
-        trusted=judged.trusted,
+        trusted=judged.trusted, classes=judged.classes,
     )  # fmt: skip
 
 

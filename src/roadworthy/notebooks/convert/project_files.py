@@ -20,9 +20,12 @@ SLACK = 0.03
 _LOWER_IS_BETTER = frozenset({"log_loss", "brier", "rmse", "mae"})
 _GATED = {
     "classification": ("auc", "accuracy", "precision", "recall", "f1", "average_precision", "brier", "log_loss"),
+    "multiclass": ("accuracy", "f1_macro", "precision_macro", "recall_macro", "auc_ovr", "log_loss"),
     "regression": ("r2", "rmse", "mae"),
 }
-_SCORES = {"classification": "accuracy", "regression": "r2"}
+_SCORES = {"classification": "accuracy", "multiclass": "accuracy", "regression": "r2"}
+# The measure that every project of a task is gated by.
+_MAIN = {"classification": "auc", "multiclass": "accuracy", "regression": "r2"}
 
 
 def files(plan: Plan, name: str, target: Path) -> dict[str, bytes]:
@@ -76,7 +79,7 @@ def _toml(plan: Plan, name: str, target: Path) -> str:
 
 
 _NO_MODEL = """\
-# The notebook judges no model of two classes or a number on rows held out, so nothing can be gated yet: let steps
+# The notebook judges no model of classes or a number on rows held out, so nothing can be gated yet: let steps
 # return the model and the rows it is judged on, and name them.
 # [model]
 # name = "my-model"
@@ -121,7 +124,7 @@ def _model(model: ModelPlan, name: str) -> list[str]:
 def _rules(model: ModelPlan) -> list[str]:
     found: list[str] = []
     said = {_SCORES[model.task] if key == "score" else key: value for key, value in model.measured.items()}
-    main = "auc" if model.task == "classification" else "r2"
+    main = _MAIN[model.task]
     for metric in _GATED[model.task]:
         if metric not in said and metric != main:
             continue
@@ -132,11 +135,10 @@ def _rules(model: ModelPlan) -> list[str]:
             name = f"as good as in the notebook: {metric}"
             found.append(f'{{ rule = "metrics.{metric} {sign} {limit:g}", name = "{name}" }}')
     if not found:
-        least = 0.5 if main == "auc" else 0.0
+        least = {"auc": 0.5, "accuracy": 1 / model.classes}.get(main, 0.0)
         found.append(f'{{ rule = "metrics.{main} >= {least:g}", name = "better than guessing" }}')
-    first = "auc" if model.task == "classification" else "r2"
     found.append(
-        f'{{ rule = "metrics.{first} >= champion.metrics.{first} - 0.01", name = "no worse than the champion" }}'
+        f'{{ rule = "metrics.{main} >= champion.metrics.{main} - 0.01", name = "no worse than the champion" }}'
     )
     found.append('{ rule = "data.contract.failed == 0", name = "the data kept its contract" }')
     found.append('{ rule = "cost.p99_ms <= 100", name = "answers at once", level = "warn" }')

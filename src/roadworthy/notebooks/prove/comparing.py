@@ -154,6 +154,11 @@ class _Work:
             columns = list(judge.features) or [c for c in rows.columns if c != judge.label]
             if judge.task == "regression":
                 scores = np.asarray(model.predict(rows[columns]), dtype=float).reshape(-1)
+            elif judge.task == "multiclass":
+                return performance.measure(
+                    rows[judge.label].to_numpy(), _said(model, rows[columns]), task="multiclass",
+                    classes=np.asarray(model.classes_).tolist(),
+                )  # fmt: skip
             else:
                 scores = np.asarray(model.predict_proba(rows[columns]))[:, 1]
             return performance.measure(rows[judge.label].to_numpy(), scores, task=judge.task)  # type: ignore[arg-type]
@@ -198,6 +203,15 @@ class _Work:
                     where = f"its {way} on {rows.shape[0]:,} rows"
                     return Likeness(verdict="different", where=where, found=found.found, largest=found.largest), ""
         return likeness, f"answers to {asked:,} rows" if asked else ""
+
+
+def _said(model: Any, rows: Any) -> Any:
+    """Probabilities, or the places of the classes said, as the gate will take them."""
+    import numpy as np
+
+    if hasattr(model, "predict_proba"):
+        return np.asarray(model.predict_proba(rows))
+    return performance.places(model.predict(rows), np.asarray(model.classes_).tolist())
 
 
 class _Unpickler(pickle.Unpickler):

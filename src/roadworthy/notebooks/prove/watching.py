@@ -341,9 +341,12 @@ def _estimator(value: Any) -> dict[str, str]:
     except Exception:
         found["fitted"] = "no"
     try:
-        if is_classifier(value) and hasattr(value, "predict_proba"):
-            found["estimator"] = "classifier"
-            found["classes"] = str(len(value.classes_)) if found["fitted"] == "yes" else ""
+        if is_classifier(value):
+            count = len(value.classes_) if found["fitted"] == "yes" else 0
+            # Of two classes the gate asks for a probability; of more, what was said is enough.
+            if hasattr(value, "predict_proba") or count > 2:
+                found["estimator"] = "classifier"
+            found["classes"] = str(count)
         elif is_regressor(value):
             found["estimator"] = "regressor"
         names = getattr(value, "feature_names_in_", None)
