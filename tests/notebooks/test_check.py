@@ -12,6 +12,7 @@ from roadworthy.notebooks.rules.catalogue import chosen, every
 from roadworthy.notebooks.rules.subject import Surroundings
 from roadworthy.nouns.errors import Code, Fault
 from roadworthy.store import project_file
+from tests.notebooks import sarif_schema
 from tests.notebooks.making import code, findings, markdown, write
 
 # What SARIF 2.1.0 asks of a log, as far as we write one (OASIS, sections 3.13 to 3.30).
@@ -258,6 +259,21 @@ def test_sarif_is_as_the_standard_asks(tmp_path: Path) -> None:
     assert run["invocations"][0]["executionSuccessful"] is False
     assert len({r["partialFingerprints"]["roadworthy/v1"] for r in run["results"]}) == 2
     json.dumps(log)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sarif_schema.can_be_had(), reason="the schema is fetched by npm")
+def test_sarif_is_valid_by_the_schema_of_oasis(tmp_path: Path) -> None:
+    strange = write(tmp_path, "y = unbekannt  # ü\n").rename(tmp_path / "größe 1.ipynb")
+    path = write(tmp_path, markdown("# x"), "import os\nx = unknown\n%cd a", "import os")
+    (tmp_path / "broken.ipynb").write_text("{")
+    rules = every()
+    log = sarif([checked(path), checked(strange), checked(tmp_path / "broken.ipynb")], rules)
+    validator = jsonschema.Draft4Validator(sarif_schema.schema(), format_checker=jsonschema.FormatChecker())
+    assert [error.message for error in validator.iter_errors(json.loads(json.dumps(log)))] == []
+    assert len(log["runs"][0]["results"]) >= 5
+    log["runs"][0]["results"][0]["level"] = "fatal"
+    assert not validator.is_valid(log)
 
 
 def test_annotations_name_the_line_of_the_file_and_are_escaped(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 
+import jsonschema
 import pytest
 
 from roadworthy.notebooks.check import Checked
@@ -12,7 +13,7 @@ from roadworthy.notebooks.graph.cells import graph
 from roadworthy.notebooks.read import read
 from roadworthy.notebooks.reports import github, sarif
 from roadworthy.notebooks.rules.catalogue import every
-from tests.notebooks import tally, wild
+from tests.notebooks import sarif_schema, tally, wild
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -45,7 +46,9 @@ def test_the_page_is_as_the_rules_have_it(checked: list[Checked]) -> None:
 def test_every_real_notebook_can_be_reported(checked: list[Checked]) -> None:
     log = sarif(checked, every())
     assert len(log["runs"][0]["results"]) == sum(len(each.findings) for each in checked)
-    json.dumps(log)
+    if sarif_schema.can_be_had():
+        plain = json.loads(json.dumps(log))
+        assert list(jsonschema.Draft4Validator(sarif_schema.schema()).iter_errors(plain)) == []
     assert sum(1 for _ in github(checked)) == len(log["runs"][0]["results"])
 
 

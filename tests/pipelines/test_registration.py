@@ -72,7 +72,7 @@ def test_a_model_that_is_known_is_found_without_its_rows_and_brings_its_metrics(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("the rows were loaded")
 
-    monkeypatch.setattr(registration, "score", never)
+    monkeypatch.setattr(registration.served, "predictor", never)
     assert registration.register(shop.store, shop.place, second) == made
     assert metrics.latest(shop.store, second.id)["auc"] == metrics.latest(shop.store, first.id)["auc"]
     points = len(history.of_run(shop.store, second.id, "auc"))
