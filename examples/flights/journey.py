@@ -74,7 +74,7 @@ def travel() -> None:
     again = rw("run", at="09:05")
     trained = first + again
     if anything_released():
-        chapter("5. An earlier journey was judged and released: its certificate is here, its servers are down")
+        chapter("5-7. An earlier journey was judged and released: its certificate is here, its servers are down")
         rw("certificate", "show", f"{MODEL}@1")
         if not replayed():
             rw("release", "--up")
@@ -93,7 +93,7 @@ def make_project() -> None:
     """A project of the notebook, and what production asks beyond it; nothing where that was done before."""
     made = json.loads(MADE.read_text("utf-8")) if MADE.exists() else {}
     if made.get("from") == digests(HERE, MADE_FROM):
-        chapter(f"1. {MODEL}/ was made of {NOTEBOOK} by an earlier journey, and nothing has changed since")
+        chapter(f"1-2. {MODEL}/ was made of {NOTEBOOK} by an earlier journey, and nothing has changed since")
         say(f"the proof that it does what the notebook does: {shown(PROJECT / 'proof.html')}")
         return
     if PROJECT.exists() and made.get("files") != digests(PROJECT, MADE_FILES):
