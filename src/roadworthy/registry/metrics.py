@@ -24,11 +24,15 @@ from roadworthy.store.store import Store
 
 NAME_LENGTH_MAX = 250
 STEP_MAX = 2**63 - 1
-KEYS_ASKED_ONE_BY_ONE_MAX = 32
+KEYS_ASKED_FOR_MAX = 200  # of more, a run's metrics are read all
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 _HEAD = "SELECT key, points, loose, at_ms, step, value FROM metrics WHERE run = :run AND key = :key"
 _HEADS = "SELECT key, points, loose, at_ms, step, value FROM metrics WHERE run = :run"
+_SOME_HEADS: dict[Dialect, str] = {
+    "sqlite": f"{_HEADS} AND key IN (SELECT value FROM json_each(:keys))",
+    "postgresql": f"{_HEADS} AND key = ANY(:keys)",
+}
 _PUT_HEAD = """
 INSERT INTO metrics (run, key, group_id, value, step, at_ms, points, loose)
 VALUES (:run, :key, :group_id, :value, :step, :at_ms, :points, :loose)
@@ -165,9 +169,10 @@ def digest(reader: Reader, run_id: str) -> str:
     rows = [] if run is None else reader.rows(_HEADS, run=run.seq)
     if run is None or not rows:
         return ""
-    hasher = blake3()
-    for key, points, _, at_ms, step, value in sorted(rows):
-        hasher.update(f"{key}\n{points} {at_ms} {step} {_value(value)!r}\n".encode())
+    heads = [
+        f"{key}\n{points} {at_ms} {step} {_value(value)!r}\n" for key, points, _, at_ms, step, value in sorted(rows)
+    ]
+    hasher = blake3("".join(heads).encode())
     if any(row[1] > 1 for row in rows):
         for key, level, seq, points, data in reader.rows(_CHUNKS, run=run.seq):
             hasher.update(f"{key}\n{level} {seq} {points}\n".encode())
@@ -192,10 +197,13 @@ def check_name(name: str) -> str:
 
 
 def _heads(tx: Transaction, run: int, keys: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
-    if len(keys) > KEYS_ASKED_ONE_BY_ONE_MAX:
-        rows = tx.rows(_HEADS, run=run)
+    if len(keys) == 1:
+        row = tx.row(_HEAD, run=run, key=next(iter(keys)))
+        rows = [row] if row else []
+    elif len(keys) <= KEYS_ASKED_FOR_MAX:
+        rows = tx.rows(_SOME_HEADS[tx.dialect], run=run, keys=labels.written_list(tx.dialect, list(keys)))
     else:
-        rows = [row for key in keys if (row := tx.row(_HEAD, run=run, key=key)) is not None]
+        rows = tx.rows(_HEADS, run=run)
     return {row[0]: row[1:] for row in rows}
 
 

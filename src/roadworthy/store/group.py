@@ -33,6 +33,8 @@ DEADLOCK_TRIES = 4  # of groups of two servers that want each other's rows, Post
 PATIENCE_S = 0.05
 AWAY_S = 5.0
 INLINE_LOCK_WAIT_MS = 20
+# Most work succeeds, so a group is tried without savepoints; after one in which some did not, for this long with them.
+APART_S = 1.0
 
 Work = Callable[[Store], Any]
 
@@ -42,6 +44,10 @@ class _Piece(NamedTuple):
     actor: str
     source: str
     done: asyncio.Future[Any]
+
+
+class _Refusal(Exception):
+    """A piece of a group that has no savepoints raised what is its cause."""
 
 
 class Grouped(Store):
@@ -103,6 +109,7 @@ class GroupCommit:
         self._timer: asyncio.TimerHandle | None = None
         self._took_s = 0.0
         self._away_until = 0.0
+        self._apart_until = 0.0
         self._last: list[asyncio.Future[Any]] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self.commits = 0
@@ -117,7 +124,8 @@ class GroupCommit:
         """Have `work(store)` done in the next group; its result once it is durable.
 
         Args:
-            work: must not wait for anything but the store, and changes nothing when it raises.
+            work: must not wait for anything but the store, and changes nothing when it raises. It may be done again,
+                when what it did was taken back.
             actor: who is said to have made the changes.
             source: the address they came from, empty for this machine.
 
@@ -191,17 +199,24 @@ class GroupCommit:
 
     def _carry_out(self, group: list[_Piece], lock_wait_ms: int | None) -> list[tuple[bool, Any]] | None:
         """Do a group's work and commit it; None when another process held the lock for longer than was to be waited."""
-        began, start = False, time.monotonic()
-        for tries_left in reversed(range(DEADLOCK_TRIES)):
+        began, start, tries_left = False, time.monotonic(), DEADLOCK_TRIES
+        while True:
+            apart = start < self._apart_until
             done: list[tuple[bool, Any]] = []
             try:
                 with self._store.sql.write(lock_wait_ms=lock_wait_ms) as tx:
                     began = True
                     events: list[Event] = []
-                    done += [self._one(tx, piece, events) for piece in group]
+                    done += [self._one(tx, piece, events, apart=apart) for piece in group]
                     log.append_many(tx, events)
                 break
             except Exception as problem:
+                if isinstance(problem, _Refusal):
+                    if len(group) > 1:
+                        self._apart_until = start + APART_S
+                        continue  # once more, each piece up to a savepoint: the others must not notice
+                    return [(False, problem.__cause__)]
+                tries_left -= 1
                 if tries_left and is_deadlock(problem):
                     continue  # another server's group goes first; none of this one's work was kept
                 if lock_wait_ms is not None and not began and isinstance(problem, Fault):
@@ -210,9 +225,11 @@ class GroupCommit:
         self._took_s = time.monotonic() - start
         return done
 
-    def _one(self, tx: Transaction, piece: _Piece, events: list[Event]) -> tuple[bool, Any]:
+    def _one(self, tx: Transaction, piece: _Piece, events: list[Event], *, apart: bool) -> tuple[bool, Any]:
+        """Do one piece's work; with `apart`, it takes back only what it did itself when it raises."""
         store = Grouped(self._store, tx, piece.actor, piece.source)
-        tx.execute("SAVEPOINT piece")
+        if apart:
+            tx.execute("SAVEPOINT piece")
         try:
             result = piece.work(store)
         except Exception as problem:
@@ -220,9 +237,12 @@ class GroupCommit:
                 raise
             if fault := as_fault(problem, self._store.sql.url):
                 raise fault from problem  # of the disk or the connection: it is the whole group's
+            if not apart:
+                raise _Refusal from problem
             tx.execute("ROLLBACK TO SAVEPOINT piece")
             tx.execute("RELEASE SAVEPOINT piece")
             return False, problem
-        tx.execute("RELEASE SAVEPOINT piece")
+        if apart:
+            tx.execute("RELEASE SAVEPOINT piece")
         events += store.events
         return True, result
