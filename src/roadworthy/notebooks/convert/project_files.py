@@ -163,6 +163,13 @@ def _readme(plan: Plan, name: str) -> str:
     ]
     if plan.found.tables:
         rows.append(f"| `{module.sources_name(plan)}.py` | where the data comes from |")
+    beside = ", ".join(f"`{path.name}`" for path in data_sets.local_modules(plan.program))
+    if beside:
+        rows.append(f"| {beside} | what the notebook imports from its folder, as it lay there |")
+    if first_test.text(plan):
+        rows.append("| `test_pipeline.py` | a first test of the steps |")
+    if plan.seen is not None:
+        rows.append("| `proof.html` | that the pipeline does what the notebook does: what was compared |")
     return (
         f"# {name}\n\n{_title(plan)}\n\n```\nrw run              train; only what changed runs again\n"
         f"{gated if plan.model else ''}```\n\n| file | is |\n|---|---|\n" + "\n".join(rows) + "\n"
