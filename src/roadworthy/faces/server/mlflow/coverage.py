@@ -46,11 +46,13 @@ def states(group: Group) -> list[Endpoint]:
     """What became of a group's endpoints."""
     ours = {(route.method, _shape(route.path)) for route in (*probes.ROUTES, *routes.ROUTES)}
     unconfigured = {(route.method, _shape(route.path)) for route in not_offered.ROUTES}
+    wide = {(route.method, route.path.partition("{")[0]) for route in not_offered.ROUTES if ":path}" in route.path}
     found = []
     for line in group.endpoints:
         method, _, path = line.partition(" ")
         key = (method, _shape(path))
-        state: State = "as unconfigured" if key in unconfigured else "done" if key in ours else "not done"
+        below = any(way == method and path.startswith(begin) for way, begin in wide)
+        state: State = "as unconfigured" if key in unconfigured or below else "done" if key in ours else "not done"
         found.append(Endpoint(method, path, state))
     return found
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from roadworthy.faces.server.errors import no_route
 from roadworthy.faces.server.http import FileBody, Reply, Request, Route
-from roadworthy.faces.server.mlflow.wire import answer
 from roadworthy.faces.server.server import Server
 from roadworthy.nouns.errors import invalid
 
@@ -55,11 +54,6 @@ async def static(server: Server, request: Request) -> Reply:
     return _send(server, request, request.args["path"], (*_HEADERS, _FOREVER))
 
 
-async def gateway(server: Server, request: Request) -> Reply:  # noqa: ARG001
-    """The pages ask for the models of an LLM gateway; as MLflow without one, there are none."""
-    return answer({"endpoints": []})
-
-
 def _send(server: Server, request: Request, name: str, headers: tuple[tuple[bytes, bytes], ...]) -> Reply:
     found = _files(server.settings.mlflow_ui).get(name) if server.settings.mlflow_ui else None
     if found is None:
@@ -101,6 +95,4 @@ def _package(python: str) -> str:
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/", index, "viewer"),
     Route("GET", "/static-files/{path:path}", static, "viewer"),
-    Route("GET", "/ajax-api/2.0/mlflow/gateway-proxy", gateway, "viewer", face="mlflow"),
-    Route("POST", "/ajax-api/2.0/mlflow/gateway-proxy", gateway, "viewer", face="mlflow"),
 )

@@ -24,7 +24,7 @@ from roadworthy.faces.server.mlflow.datasets import handlers as datasets
 from roadworthy.faces.server.mlflow.graphql import handlers as graphql
 from roadworthy.faces.server.mlflow.logged_models import handlers as logged_models
 from roadworthy.faces.server.mlflow.logged_models import store as logged_models_store
-from roadworthy.faces.server.mlflow.traces import assessing, charts, ingest, linking
+from roadworthy.faces.server.mlflow.traces import assessing, charts, ingest, legacy, linking
 from roadworthy.faces.server.mlflow.traces import handlers as traces
 from roadworthy.faces.server.mlflow.traces import store as traces_store
 from roadworthy.faces.server.mlflow.webhooks import handlers as webhooks
@@ -53,9 +53,11 @@ ROUTES: tuple[Route, ...] = (
     *assessing.ROUTES,
     *linking.ROUTES,
     *charts.ROUTES,
+    *legacy.ROUTES,
     *ingest.ROUTES,
     *datasets.ROUTES,
     *scorers.ROUTES,
     *not_offered.ROUTES,
+    *not_offered.TELEMETRY,
     *pages.ROUTES,
 )

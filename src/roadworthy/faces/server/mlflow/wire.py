@@ -9,7 +9,7 @@ import json
 import math
 import re
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -63,6 +63,15 @@ def required(value: object, name: str) -> None:
         )
 
 
+def bad_value(name: str, value: object) -> WireError:
+    """INVALID_PARAMETER_VALUE of a parameter that cannot be what it is, in MLflow's words."""
+    shown = json.dumps(value, separators=(",", ":"), default=str)[:SHOWN]
+    return invalid(
+        f"Invalid value {shown} for parameter '{name}' supplied:  Hint: Value was of type '{type(value).__name__}'. "
+        "See the API docs for more information about request parameters."
+    )
+
+
 def read(request: Request, kind: type[T]) -> T:
     """The request's message: its JSON body, or for GET without one its query.
 
@@ -71,16 +80,18 @@ def read(request: Request, kind: type[T]) -> T:
     """
     try:
         if request.method == "GET" and request.query:
-            return msgspec.convert(_of_query(request, kind), kind, strict=False)
+            asked = _of_query(request, kind)
+            try:
+                return msgspec.convert(asked, kind, strict=False)
+            except msgspec.ValidationError as problem:
+                raise _refusal(problem, asked) from None
         body = request.body
         if not body.strip():
             return msgspec.convert({}, kind)
         decoder: msgspec.json.Decoder[T] = _decoder(cast("Any", kind))
         message = decoder.decode(body)
         return _again(body, kind) if any(name in body for name in _camel_names(cast("Any", kind))) else message
-    except msgspec.ValidationError as problem:
-        if request.method == "GET" and request.query:
-            raise invalid(f"Invalid request: {problem}") from None
+    except msgspec.ValidationError:
         return _again(request.body, kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         if _NUMBERS.search(request.body):
@@ -170,16 +181,14 @@ def _again(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.convert(fields, kind, strict=False)
     except msgspec.ValidationError as problem:
-        found = _FIELD.search(str(problem))
-        wrong = "" if found is None else str(found[1])
-        if wrong not in fields:
-            raise invalid(f"Invalid request: {problem}") from None
-        shown = json.dumps(fields[wrong], separators=(",", ":"), default=str)[:SHOWN]
-        hint = f" Hint: Value was of type '{type(fields[wrong]).__name__}'."
-        raise invalid(
-            f"Invalid value {shown} for parameter '{wrong}' supplied: {hint} See the API docs for more information "
-            "about request parameters."
-        ) from None
+        raise _refusal(problem, fields) from None
+
+
+def _refusal(problem: msgspec.ValidationError, fields: Mapping[str, Any]) -> WireError:
+    """What is said of a field of the wrong type."""
+    found = _FIELD.search(str(problem))
+    wrong = "" if found is None else str(found[1])
+    return invalid(f"Invalid request: {problem}") if wrong not in fields else bad_value(wrong, fields[wrong])
 
 
 def _present(value: Any) -> Any:

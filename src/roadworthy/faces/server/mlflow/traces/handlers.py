@@ -21,7 +21,18 @@ from roadworthy.faces.server.mlflow.traces import shown as shows
 from roadworthy.faces.server.mlflow.traces import store as traces
 from roadworthy.faces.server.mlflow.traces.search import Wanted
 from roadworthy.faces.server.mlflow.traces.store import Trace
-from roadworthy.faces.server.mlflow.wire import SHOWN, V2, V3, answer, endpoint, invalid, missing, read, required
+from roadworthy.faces.server.mlflow.wire import (
+    SHOWN,
+    V2,
+    V3,
+    answer,
+    bad_value,
+    endpoint,
+    invalid,
+    missing,
+    read,
+    required,
+)
 from roadworthy.faces.server.server import Server
 from roadworthy.registry.groups import Group
 from roadworthy.store.sql import Reader
@@ -120,13 +131,7 @@ async def search(server: Server, request: Request) -> Reply:
     if not message.locations:
         required(None, "locations")
     limit = message.max_results
-    if limit > PAGE_MAX:
-        raise invalid(
-            f"Invalid value {limit} for parameter 'max_results' supplied:  Hint: Value was of type 'int'. See the API "
-            "docs for more information about request parameters."
-        )
-    if limit < 1:
-        raise invalid(f"Invalid value for max_results. It must be a positive integer, but got {limit}")
+    check_limit(limit)
     skip = page_tokens.offset(message.page_token)
     sent = [each.mlflow_experiment for each in message.locations if each.mlflow_experiment is not UNSET]
     wanted = Wanted(
@@ -177,7 +182,7 @@ async def set_tag(server: Server, request: Request) -> Reply:
     required(message.key, "key")
     if message.key in _FIXED_TAGS:
         raise invalid(f"Tag '{message.key}' is immutable and cannot be set on a trace.")
-    _pair(message.key, message.value)
+    check_pair(message.key, message.value)
 
     def work(store: Store) -> None:
         with store.append() as tx:
@@ -242,6 +247,35 @@ def require(
     return found
 
 
+def check_limit(limit: int, sent: object = None) -> None:
+    """Refuse a page of no traces, or of too many.
+
+    Args:
+        sent: the limit as it came, where that was text.
+
+    Raises:
+        WireError: INVALID_PARAMETER_VALUE.
+    """
+    if limit > PAGE_MAX:
+        raise bad_value("max_results", limit if sent is None else sent)
+    if limit < 1:
+        raise invalid(f"Invalid value for max_results. It must be a positive integer, but got {limit}")
+
+
+def check_pair(key: str, value: str) -> None:
+    """Refuse a tag that is too long.
+
+    Raises:
+        WireError: INVALID_PARAMETER_VALUE.
+    """
+    if len(key) > KEY_MAX:
+        raise invalid(f"Trace tag key '{key[:SHOWN]}' is too long: it has at most {KEY_MAX} characters")
+    if len(value) > VALUE_MAX:
+        raise run_rules.too_long("value", VALUE_MAX)
+    if "\0" in key or "\0" in value:
+        raise invalid("Invalid value for parameter 'value' supplied: Values cannot contain NUL.")
+
+
 def _group(reader: Reader, experiment: str, identity: Identity) -> Group:
     group = experiments.require(reader, experiment, identity, "editor")
     if group.stage != "active":
@@ -284,15 +318,6 @@ def _clean(value: schema.Text) -> str | None:
 
 def _fits(key: str) -> bool:
     return 0 < len(key) <= KEY_MAX and "\0" not in key
-
-
-def _pair(key: str, value: str) -> None:
-    if len(key) > KEY_MAX:
-        raise invalid(f"Trace tag key '{key[:SHOWN]}' is too long: it has at most {KEY_MAX} characters")
-    if len(value) > VALUE_MAX:
-        raise run_rules.too_long("value", VALUE_MAX)
-    if "\0" in key or "\0" in value:
-        raise invalid("Invalid value for parameter 'value' supplied: Values cannot contain NUL.")
 
 
 def _exported(reader: Reader, trace: Trace) -> bool:
