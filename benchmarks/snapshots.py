@@ -72,7 +72,7 @@ def measure(work: Path, peers: Any) -> list[dict[str, Any]]:
     source = work / "source"
     for case, make, copied in cases:
         make(source)
-        for state, before in (("warm", os.sync), ("cold", functools.partial(_forget, dvc))):
+        for state, before in (("warm", os.sync), ("cold", functools.partial(_forget, work, dvc))):
             if state == "warm" or _can_forget():
                 rows.append({"case": f"{case}, {state}", **_row(work, source, dvc, before, copied=copied)})
         shutil.rmtree(source)
@@ -120,13 +120,18 @@ def _can_forget() -> bool:
     return os.access(FORGET, os.W_OK)
 
 
-def _forget(dvc: str) -> None:
-    """Take files out of memory, but leave the programs that are measured in it."""
+def _forget(work: Path, dvc: str) -> None:
+    """Take files out of memory, but bring the programs that are measured back into it, by a snapshot of one file."""
     os.sync()
     FORGET.write_text("3")
-    for program in ([our(), "--version"], ["b3sum", "--version"], [dvc, "--version"]):
-        if shutil.which(program[0]):
-            subprocess.run(program, check=True, capture_output=True)
+    tiny = work / "tiny"
+    tiny.mkdir()
+    (tiny / "one.bin").write_bytes(b"1")
+    _ours(work / "warm-up", tiny, [], os.sync)
+    if shutil.which("b3sum"):
+        _b3sum(tiny, os.sync)
+    _dvc(work / "warm-up", tiny, dvc, os.sync)
+    shutil.rmtree(tiny)
 
 
 def _large(folder: Path) -> None:
@@ -146,7 +151,7 @@ def _small(folder: Path) -> None:
 
 def _ours(work: Path, source: Path, options: list[str], before: Callable[[], None]) -> Cost:
     home = work / "ours"
-    home.mkdir()
+    home.mkdir(parents=True)
     (home / "roadworthy.toml").write_text('[project]\nname = "bench"\n')
     for file in source.rglob("*.bin"):
         if not file.stat().st_mode & 0o200:
@@ -160,7 +165,7 @@ def _ours(work: Path, source: Path, options: list[str], before: Callable[[], Non
 
 def _dvc(work: Path, source: Path, dvc: str, before: Callable[[], None]) -> Cost:
     home = work / "dvc"
-    home.mkdir()
+    home.mkdir(parents=True)
     for command in (["git", "init", "-q"], [dvc, "init", "-q"], [dvc, "config", "core.analytics", "false"]):
         subprocess.run(command, cwd=home, check=True, capture_output=True)
     # DVC adds what lies in its project: the files are moved in and out, which costs nothing.
