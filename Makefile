@@ -24,7 +24,7 @@ help: ## this list
 	@.venv-mlflow/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mlflow.txt
 	@touch $@
 
-demo: .venv/ready ## the whole journey on real data: train, gate, release, replay a year, catch drift, retrain
+demo: .venv/ready ## the whole journey on real data: notebook to project, train, gate, release, replay a year, catch drift, retrain
 	@$(BIN)/python examples/flights/journey.py
 
 test: .venv/ready ## the tests, without the slow ones
