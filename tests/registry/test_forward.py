@@ -101,6 +101,24 @@ def test_runs_wait_for_a_server_that_does_not_answer(store: Store, clock: Simula
     remote.close()
 
 
+def test_a_run_that_was_passed_over_goes_however_many_came_after_it(
+    store: Store, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"http://127.0.0.1:{served.port}"
+    early = runs.start(store, Run(id="", project="crowd", name="early"))
+    for _ in range(3):
+        runs.finish(store, runs.start(store, Run(id="", project="crowd")).id, "finished")
+    assert forward.send_all(store, url, "crowd") == []
+    runs.finish(store, early.id, "finished")
+    monkeypatch.setattr(forward, "AT_ONCE_MAX", 1)
+    sent: list[str] = []
+    real = forward.send
+    monkeypatch.setattr(forward, "send", lambda s, r, run_id: sent.append(run_id) or real(s, r, run_id))
+    assert forward.send_all(store, url, "crowd") == []
+    assert forward.send_all(store, url, "crowd") == []
+    assert sent == [early.id]
+
+
 def test_credentials_come_from_where_mlflow_finds_them(tmp_path: Path) -> None:
     assert address("http://h:5000/base/", {}) == ("http://h:5000/base", "")
     assert address("https://h", {"MLFLOW_TRACKING_TOKEN": "t"}).authorization == "Bearer t"

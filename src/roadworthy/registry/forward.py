@@ -27,6 +27,14 @@ SENT = "roadworthy.sent."
 BATCH_POINTS_MAX = 1_000
 BATCH_LABELS_MAX = 100
 VALUE_LENGTH_MAX = 6_000
+AT_ONCE_MAX = 1_000
+# The ended runs of a project that have not the tag of having been sent; the oldest first.
+_UNSENT = """
+SELECT r.id FROM runs r
+WHERE r.project = :project AND r.status IN ('finished', 'failed', 'killed') AND r.stage = 'active'
+    AND NOT EXISTS (SELECT 1 FROM run_tags t WHERE t.run = r.seq AND t.key = :mark)
+ORDER BY r.seq LIMIT :limit
+"""
 _STATUS = {
     "running": "RUNNING",
     "scheduled": "SCHEDULED",
@@ -88,20 +96,19 @@ def send_all(store: Store, uri: str, project: str) -> list[str]:
     if not uri:
         return []
     remote = Remote(uri)
-    mark = _mark(remote)
+    with store.read() as reader:
+        unsent = [str(row[0]) for row in reader.rows(_UNSENT, project=project, mark=_mark(remote), limit=AT_ONCE_MAX)]
     problems: list[str] = []
     try:
-        for run in reversed(runs.listing(store, project=project, limit=1_000)):
-            if run.status not in runs.ENDED or mark in run.tags:
-                continue
+        for run_id in unsent:
             try:
-                sent = send(store, remote, run.id)
+                sent = send(store, remote, run_id)
             except Fault as problem:
-                problems.append(f"run {run.id[:12]} is kept here and will be sent later: {problem.what}")
+                problems.append(f"run {run_id[:12]} is kept here and will be sent later: {problem.what}")
                 if problem.code is Code.UNAVAILABLE:
                     break
             else:
-                problems += [f"run {run.id[:12]}: {sent.kept_here}"] if sent.kept_here else []
+                problems += [f"run {run_id[:12]}: {sent.kept_here}"] if sent.kept_here else []
     finally:
         remote.close()
     return problems

@@ -92,11 +92,23 @@ class Remote:
     def get(self, path: str, /, **fields: Any) -> dict[str, Any]:
         """The answer to GET `/api/2.0/mlflow/<path>`; list fields are repeated."""
         query = urlencode({k: v for k, v in fields.items() if v not in (None, "")}, doseq=True)
-        return self._json("GET", f"{API}/{path}" + (f"?{query}" if query else ""))
+        return self.ask("GET", f"{API}/{path}" + (f"?{query}" if query else ""))
 
     def post(self, path: str, /, body: Mapping[str, Any], *, method: str = "POST") -> dict[str, Any]:
         """The answer to POST `/api/2.0/mlflow/<path>`."""
-        return self._json(method, f"{API}/{path}", msgspec.json.encode(body))
+        return self.ask(method, f"{API}/{path}", msgspec.json.encode(body))
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+        """The decoded answer to a request of any path from the server's root."""
+        answer = self._ask(method, path, body, {"content-type": "application/json"} if body is not None else {})
+        content = answer.read(ANSWER_BYTES_MAX)
+        try:
+            found = msgspec.json.decode(content) if content.strip() else {}
+        except msgspec.DecodeError:
+            raise invalid(
+                "the server does not speak MLflow's protocol", where=self.address.url, fix="check the tracking URI"
+            ) from None
+        return found if isinstance(found, dict) else {}
 
     def pages(self, path: str, body: Mapping[str, Any], field: str, *, get: bool = False) -> Iterator[dict[str, Any]]:
         """Every item of a paged answer."""
@@ -126,17 +138,6 @@ class Remote:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-    def _json(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
-        answer = self._ask(method, path, body, {"content-type": "application/json"} if body is not None else {})
-        content = answer.read(ANSWER_BYTES_MAX)
-        try:
-            found = msgspec.json.decode(content) if content.strip() else {}
-        except msgspec.DecodeError:
-            raise invalid(
-                "the server does not speak MLflow's protocol", where=self.address.url, fix="check the tracking URI"
-            ) from None
-        return found if isinstance(found, dict) else {}
 
     def _ask(self, method: str, path: str, body: Any, headers: dict[str, str]) -> "http.client.HTTPResponse":
         import http.client

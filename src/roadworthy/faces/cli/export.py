@@ -2,10 +2,8 @@
 
 import click
 
-from roadworthy.faces.cli import output
+from roadworthy.faces.cli import moved, output
 from roadworthy.faces.cli.place import open_anywhere
-
-PROBLEMS_SHOWN_MAX = 20
 
 
 @click.command()
@@ -33,18 +31,9 @@ def command(uri: str, project: str, *, as_json: bool) -> None:
             report = Exporter(store, remote, project=project, tell=output.say).send()
     finally:
         remote.close()
-    if as_json:
-        output.print_json(report)
-    else:
-        present = f" ({report.runs_present:,} were there)" if report.runs_present else ""
-        output.pairs(
-            [
-                ("runs", f"{report.runs:,}{present}"),
-                ("files", f"{report.files:,}"),
-                ("models", f"{report.models:,} with {report.versions:,} new versions"),
-            ]
-        )
-        for line in report.problems[:PROBLEMS_SHOWN_MAX]:
-            output.say(f"warning: {line}")
-    if report.problems:
-        raise SystemExit(1)
+    counts = [
+        ("runs", f"{report.runs:,}{moved.present(report.runs_present, 'there')}"),
+        ("files", f"{report.files:,}"),
+        ("models", f"{report.models:,} with {report.versions:,} new versions"),
+    ]
+    moved.show(report, counts, as_json=as_json)

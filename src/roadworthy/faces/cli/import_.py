@@ -2,10 +2,8 @@
 
 import click
 
-from roadworthy.faces.cli import output
+from roadworthy.faces.cli import moved, output
 from roadworthy.faces.cli.place import open_or_make
-
-PROBLEMS_SHOWN_MAX = 20
 
 
 @click.group()
@@ -39,27 +37,14 @@ def mlflow(uri: str, project: str, *, as_json: bool) -> None:
             report = Importer(store, source, project=project, tell=output.say).bring()
     finally:
         source.close()
-    if as_json:
-        output.print_json(report)
-    else:
-        present = f" ({report.runs_present:,} were here)" if report.runs_present else ""
-        output.pairs(
-            [
-                ("experiments", f"{report.experiments:,}"),
-                ("runs", f"{report.runs:,}{present}"),
-                ("metric points", f"{report.points:,}"),
-                ("files", f"{report.files:,}, {output.size(report.bytes)}"),
-                ("logged models", f"{report.logged_models:,}"),
-                ("models", f"{report.models:,} with {report.versions:,} new versions"),
-            ]
-        )
-        for line in report.renumbered:
-            output.say(f"note: the number was taken here, {line}")
-        for location in report.left[:PROBLEMS_SHOWN_MAX]:
-            output.say(f"note: files stay at {location}")
-        for line in report.problems[:PROBLEMS_SHOWN_MAX]:
-            output.say(f"warning: {line}")
-        if len(report.problems) > PROBLEMS_SHOWN_MAX:
-            output.say(f"warning: and {len(report.problems) - PROBLEMS_SHOWN_MAX} more; --json has them all")
-    if report.problems:
-        raise SystemExit(1)
+    counts = [
+        ("experiments", f"{report.experiments:,}"),
+        ("runs", f"{report.runs:,}{moved.present(report.runs_present, 'here')}"),
+        ("metric points", f"{report.points:,}"),
+        ("files", f"{report.files:,}, {output.size(report.bytes)}"),
+        ("logged models", f"{report.logged_models:,}"),
+        ("models", f"{report.models:,} with {report.versions:,} new versions"),
+    ]
+    notes = [f"the number was taken here, {line}" for line in report.renumbered]
+    notes += [f"files stay at {location}" for location in report.left]
+    moved.show(report, counts, notes, as_json=as_json)

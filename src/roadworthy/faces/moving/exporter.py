@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from roadworthy.faces.moving import versions as versions_there
+from roadworthy.faces.moving.attempts import attempt
 from roadworthy.faces.server.mlflow import artifact_places
 from roadworthy.faces.server.mlflow.logged_models import store as logged
 from roadworthy.nouns.errors import Code, Fault
@@ -23,6 +25,7 @@ from roadworthy.store.store import Store
 RUNS_MAX = 1_000_000
 # What a version is called here, on the version there: numbers are given by the server.
 OURS = "roadworthy.model"
+_ENDING = (Code.UNAVAILABLE,)
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -60,9 +63,9 @@ class Exporter:
             Fault: unavailable when the server does not answer: what was sent stays, and calling again goes on.
         """
         for run in reversed(runs.listing(self.store, project=self.project, limit=RUNS_MAX)):
-            self._trying(f"run {run.id[:12]}", partial(self._run, run.id))
+            attempt(self.report.problems, f"run {run.id[:12]}", partial(self._run, run.id), ending=_ENDING)
         for name in models.names(self.store, self.project):
-            self._trying(f"model {name}", partial(self._model, name))
+            attempt(self.report.problems, f"model {name}", partial(self._model, name), ending=_ENDING)
         return self.report
 
     def _run(self, run_id: str) -> None:
@@ -83,9 +86,7 @@ class Exporter:
         self._name(named or Named(name=name))
         there = {
             tag["value"]: int(found["version"])
-            for found in self.remote.pages(
-                "model-versions/search", {"filter": f"name = '{name}'"}, "model_versions", get=True
-            )
+            for found in versions_there.of_model(self.remote, name)
             for tag in found.get("tags") or ()
             if tag["key"] == OURS
         }
@@ -160,14 +161,6 @@ class Exporter:
         self.remote.post(f"logged-models/{made}", {"model_id": made, "status": "LOGGED_MODEL_READY"}, method="PATCH")
         self._models[model_id] = made
         return made
-
-    def _trying(self, what: str, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except Fault as problem:
-            if problem.code is Code.UNAVAILABLE:
-                raise
-            self.report.problems.append(f"{what}: {problem.what}")
 
 
 def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:

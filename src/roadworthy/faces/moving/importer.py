@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from roadworthy.faces.moving.attempts import attempt
 from roadworthy.faces.moving.found import (
     FoundArtifact,
     FoundExperiment,
@@ -25,7 +26,6 @@ from roadworthy.faces.moving.found import (
 )
 from roadworthy.faces.server.mlflow.logged_models import imported as logged
 from roadworthy.faces.server.mlflow.logged_models.store import LoggedModel, find
-from roadworthy.nouns.errors import Fault
 from roadworthy.registry import artifacts, imported, models, run_rows, runs
 from roadworthy.registry.groups import Group
 from roadworthy.registry.model_names import Named
@@ -94,16 +94,17 @@ class Importer:
 
     def bring(self) -> Report:
         """Bring everything; what cannot be brought is in the report's problems, and the rest goes on."""
+        problems = self.report.problems
         for experiment in self.source.experiments():
             group = self._group(experiment)
             self.tell(f"experiment {experiment.name}")
             for run in self.source.runs(experiment):
-                self._trying(f"run {run.id}", partial(self._run, run, group))
+                attempt(problems, f"run {run.id}", partial(self._run, run, group))
             for model in self.source.logged(experiment):
-                self._trying(f"logged model {model.id}", partial(self._logged, model, group))
+                attempt(problems, f"logged model {model.id}", partial(self._logged, model, group))
         for registered in self.source.models():
             self.tell(f"model {registered.name}")
-            self._trying(f"model {registered.name}", partial(self._model, registered))
+            attempt(problems, f"model {registered.name}", partial(self._model, registered))
         return self.report
 
     def _group(self, experiment: FoundExperiment) -> Group:
@@ -222,9 +223,3 @@ class Importer:
     def _reachable(self, owner: FoundRun | FoundLogged) -> bool:
         """Whether the source can fetch what lies in somebody's bucket: a server does, with credentials of its own."""
         return self.source.name.startswith("http") and isinstance(owner, FoundRun)
-
-    def _trying(self, what: str, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except Fault as problem:
-            self.report.problems.append(f"{what}: {problem.what}" + (f" ({problem.where})" if problem.where else ""))

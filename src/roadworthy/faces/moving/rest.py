@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from roadworthy.faces.moving import local_files
+from roadworthy.faces.moving import local_files, versions
 from roadworthy.faces.moving.found import (
     FoundArtifact,
     FoundExperiment,
@@ -22,7 +22,7 @@ from roadworthy.faces.moving.found import (
     FoundVersion,
 )
 from roadworthy.nouns.errors import Code, Fault, invalid
-from roadworthy.registry.remote import API, ARTIFACTS, Remote
+from roadworthy.registry.remote import ARTIFACTS, Remote
 
 PAGE = 500
 POINTS_PAGE = 25_000
@@ -104,10 +104,7 @@ class RestSource:
             "registered-models/search", {"max_results": PAGE}, "registered_models", get=True
         ):
             name = str(found["name"])
-            body = {"filter": "name = '" + name.replace("'", "''") + "'", "max_results": PAGE}
-            versions = [
-                _version(v) for v in self._remote.pages("model-versions/search", body, "model_versions", get=True)
-            ]
+            found_versions = [_version(version) for version in versions.of_model(self._remote, name)]
             yield FoundModel(
                 name=name,
                 description=found.get("description") or "",
@@ -115,7 +112,7 @@ class RestSource:
                 updated_ms=_whole(found.get("last_updated_timestamp")),
                 tags=_pairs(found.get("tags")),
                 aliases={str(a["alias"]): int(a["version"]) for a in found.get("aliases") or ()},
-                versions=tuple(sorted(versions, key=lambda version: version.version)),
+                versions=tuple(sorted(found_versions, key=lambda version: version.version)),
             )
 
     def artifacts(self, owner: FoundRun | FoundLogged) -> Iterator[FoundArtifact]:
@@ -153,7 +150,7 @@ class RestSource:
             return
         root = _proxied(owner.location)
         query = urlencode({"path": f"{root}/{path}" if path else root})
-        answer = self._remote._json("GET", f"{API}-artifacts/artifacts?{query}")  # noqa: SLF001 - the proxy's own root
+        answer = self._remote.ask("GET", f"{ARTIFACTS}?{query}")
         for entry in answer.get("files") or ():
             yield {**entry, "path": f"{path}/{entry['path']}" if path else entry["path"]}
 

@@ -16,6 +16,7 @@ from roadworthy.faces.server.mlflow import (
     model_rules,
     model_sources,
     page_tokens,
+    tagging,
 )
 from roadworthy.faces.server.mlflow.logged_models import store as logged
 from roadworthy.faces.server.mlflow.registered_models import is_prompt, no_version, page_size, require
@@ -23,7 +24,6 @@ from roadworthy.faces.server.mlflow.schema import registered_model as schema
 from roadworthy.faces.server.mlflow.wire import answer, endpoint, invalid, read, required
 from roadworthy.faces.server.server import Server
 from roadworthy.registry import model_search, model_versions, models
-from roadworthy.registry.model_names import Named
 from roadworthy.registry.model_search import Wanted
 from roadworthy.registry.model_versions import Version
 from roadworthy.store.sql import Reader
@@ -168,41 +168,21 @@ async def search(server: Server, request: Request) -> Reply:
     return Reply(200, await server.read(work))
 
 
-async def set_tag(server: Server, request: Request) -> Reply:
-    message = read(request, schema.VersionTag)
-    required(message.name, "name")
-    required(message.version, "version")
-    required(message.key, "key")
-    model_rules.tag(message.key, message.value)
-
-    def work(store: Store) -> None:
-        with store.read() as reader:
-            held = _require(reader, message, request.identity, "editor")
-            named = require(reader, held.name, request.identity, "editor")
-        model_versions.set_tag(store, held, message.key, message.value)
-        model_events.version_tagged(store, named, held, message.key, message.value)
-
-    await server.write(work, request.identity)
-    return answer()
+def _put_tag(store: Store, message: schema.VersionTag, identity: Identity) -> None:
+    with store.read() as reader:
+        held = _require(reader, message, identity, "editor")
+        named = require(reader, held.name, identity, "editor")
+    model_versions.set_tag(store, held, message.key, message.value)
+    model_events.version_tagged(store, named, held, message.key, message.value)
 
 
-async def delete_tag(server: Server, request: Request) -> Reply:
-    message = read(request, schema.VersionTag)
-    required(message.name, "name")
-    required(message.version, "version")
-    required(message.key, "key")
-    model_rules.tag_key(message.key)
-
-    def work(store: Store) -> None:
-        with store.read() as reader:
-            held = _require(reader, message, request.identity, "editor")
-            named: Named = require(reader, held.name, request.identity, "editor")
-        if message.key in held.tags:
-            model_versions.unset_tag(store, held, message.key)
-        model_events.version_untagged(store, named, held, message.key)
-
-    await server.write(work, request.identity)
-    return answer()
+def _take_tag(store: Store, message: schema.VersionTag, identity: Identity) -> None:
+    with store.read() as reader:
+        held = _require(reader, message, identity, "editor")
+        named = require(reader, held.name, identity, "editor")
+    if message.key in held.tags:
+        model_versions.unset_tag(store, held, message.key)
+    model_events.version_untagged(store, named, held, message.key)
 
 
 def _require(reader: Reader, message: schema.OfVersion, identity: Identity, need: Need = "viewer") -> Version:
@@ -216,6 +196,7 @@ def _require(reader: Reader, message: schema.OfVersion, identity: Identity, need
     return found
 
 
+set_tag, delete_tag = tagging.handlers(schema.VersionTag, ("name", "version"), put=_put_tag, take=_take_tag)
 _AT = "/model-versions"
 ROUTES: tuple[Route, ...] = (
     *endpoint("POST", f"{_AT}/create", create, "editor"),

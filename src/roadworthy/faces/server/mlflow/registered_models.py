@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from roadworthy.faces.server.http import Reply, Request, Route
 from roadworthy.faces.server.identity.who import Identity, Need
-from roadworthy.faces.server.mlflow import model_events, model_filters, model_rules, page_tokens
+from roadworthy.faces.server.mlflow import model_events, model_filters, model_rules, page_tokens, tagging
 from roadworthy.faces.server.mlflow.schema import registered_model as schema
 from roadworthy.faces.server.mlflow.wire import answer, endpoint, exists, invalid, missing, read, required
 from roadworthy.faces.server.server import Server
@@ -140,40 +140,22 @@ async def latest_versions(server: Server, request: Request) -> Reply:
     return answer(schema.VersionsAnswer(model_versions=found or UNSET))
 
 
-async def set_tag(server: Server, request: Request) -> Reply:
-    message = read(request, schema.ModelTag)
-    required(message.name, "name")
-    required(message.key, "key")
+def _put_tag(store: Store, message: schema.ModelTag, identity: Identity) -> None:
     model_rules.name(message.name)
-    model_rules.tag(message.key, message.value)
-
-    def work(store: Store) -> None:
-        with store.read() as reader:
-            named = require(reader, message.name, request.identity, "editor")
-        if message.key == schema.PROJECT_TAG and message.value != named.project:
-            raise invalid(f"the tag '{schema.PROJECT_TAG}' is given when a registered model is created, and stays")
-        model_names.set_tag(store, message.name, message.key, message.value)
-        model_events.model_tagged(store, named, message.key, message.value)
-
-    await server.write(work, request.identity)
-    return answer()
+    with store.read() as reader:
+        named = require(reader, message.name, identity, "editor")
+    if message.key == schema.PROJECT_TAG and message.value != named.project:
+        raise invalid(f"the tag '{schema.PROJECT_TAG}' is given when a registered model is created, and stays")
+    model_names.set_tag(store, message.name, message.key, message.value)
+    model_events.model_tagged(store, named, message.key, message.value)
 
 
-async def delete_tag(server: Server, request: Request) -> Reply:
-    message = read(request, schema.ModelTag)
-    required(message.name, "name")
-    required(message.key, "key")
-    model_rules.tag_key(message.key)
-
-    def work(store: Store) -> None:
-        with store.read() as reader:
-            named = require(reader, message.name, request.identity, "editor")
-        if message.key in named.tags:
-            model_names.unset_tag(store, message.name, message.key)
-        model_events.model_untagged(store, named, message.key)
-
-    await server.write(work, request.identity)
-    return answer()
+def _take_tag(store: Store, message: schema.ModelTag, identity: Identity) -> None:
+    with store.read() as reader:
+        named = require(reader, message.name, identity, "editor")
+    if message.key in named.tags:
+        model_names.unset_tag(store, message.name, message.key)
+    model_events.model_untagged(store, named, message.key)
 
 
 async def set_alias(server: Server, request: Request) -> Reply:
@@ -293,6 +275,7 @@ def _taken(known: Named, tags: dict[str, str]) -> Exception:
     return exists(f"{new} (name={known.name}) already exists.")
 
 
+set_tag, delete_tag = tagging.handlers(schema.ModelTag, ("name",), put=_put_tag, take=_take_tag)
 _AT = "/registered-models"
 ROUTES: tuple[Route, ...] = (
     *endpoint("POST", f"{_AT}/create", create, "editor"),
