@@ -25,7 +25,7 @@ PACKAGES = (
     "statsmodels==0.15.0", "patsy==1.0.3", "imbalanced-learn==0.14.2", "sklearn-compat==0.1.6", "linearmodels==7.1",
     "formulaic==1.2.2", "interface-meta==2.0.1", "wrapt==2.5.2", "mypy-extensions==1.2.0", "pyhdfe==0.2.1",
     "arch==8.0.0", "narwhals==2.29.0",
-    "seaborn==0.13.2", "emcee==3.1.6",
+    "seaborn==0.13.2", "emcee==3.1.6", "xarray==2026.9.0",
 )  # fmt: skip
 CELL_S_MAX = 120
 NOTEBOOK_S_MAX = 1200
@@ -51,7 +51,7 @@ NOTEBOOKS = (
         for name in ("iv_basic-examples", "panel_data-formats")
     ),
     "arch-8.0.0/examples/unitroot_examples.ipynb",
-    "emcee-3.1.6/docs/tutorials/quickstart.ipynb",
+    *(f"emcee-3.1.6/docs/tutorials/{name}.ipynb" for name in ("quickstart", "moves")),
 )  # fmt: skip
 # Answers of this version are kept here, so that a page can be made of several sittings.
 ANSWERS = wild.FOLDER / "converted"

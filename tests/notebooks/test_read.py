@@ -226,3 +226,16 @@ def test_any_json_is_a_notebook_or_a_fault(tmp_path_factory: pytest.TempPathFact
         except Fault:
             continue
         assert all(isinstance(cell.source, str) for cell in found.cells)
+
+
+def test_a_kernel_that_calls_every_language_by_one_name_is_not_believed(tmp_path: Path) -> None:
+    def language(spec: str, info: str) -> str:
+        path = tmp_path / "x.ipynb"
+        metadata = {"kernelspec": {"name": "k", "language": spec}, "language_info": {"name": info}}
+        path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": []}))
+        return read(path).language
+
+    assert language("F#", "C#") == "f#"
+    assert language("python", "ipython") == "python"
+    assert language("scala", "python") == "python"
+    assert language("R", "R") == "r"

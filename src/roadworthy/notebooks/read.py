@@ -149,6 +149,9 @@ def _language(metadata: dict[str, Any]) -> tuple[str, str]:
     info = info if isinstance(info, dict) else {}
     kernel = str(spec.get("name") or metadata.get("name") or "")
     named = info.get("name") or spec.get("language")
+    spoken = {str(each).lower() for each in (info.get("name"), spec.get("language")) if each}
+    if len(spoken) > 1 and not any("python" in each for each in spoken):
+        named = spec["language"]  # .NET's kernels call every language C#
     if not named and isinstance(metadata.get("jupytext"), dict):
         named = metadata["jupytext"].get("main_language")
     if not named:

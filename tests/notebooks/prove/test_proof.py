@@ -176,3 +176,12 @@ def test_the_moment_at_which_a_value_was_made_is_found_to_be_the_cause(tmp_path:
         "made['a'] = 'b'",
     )  # fmt: skip
     assert (made.proof.verdict, made.proof.cause) == ("different", "time"), proof.text(made.proof)
+
+
+def test_a_generator_that_begins_with_the_state_of_another_stays_with_its_seed(tmp_path: Path) -> None:
+    made = converted(
+        tmp_path, "import numpy as np\nnp.random.seed(3)", "md:## First", "first = np.random.normal(size=2)",
+        "md:## Own", "own = np.random.RandomState()\nown.set_state(np.random.get_state())\nbegin = [own.normal()]",
+        "md:## Drawn", "drawn = own.normal(size=3) + first.sum()",
+    )  # fmt: skip
+    assert made.proof.verdict == "identical", proof.text(made.proof)

@@ -224,12 +224,12 @@ class _Grouping:
 
     def _can_be_kept(self, crossing: Crossing) -> bool:
         maker = next(e for e in self.kept if e.statement.key == crossing.maker)
-        if maker.statement.kind in {"define", "display"}:
+        taken = None if self.seen is None else self.seen.values.get(key_of(crossing.maker, crossing.name))
+        if maker.statement.kind == "define" or (maker.statement.kind == "display" and taken is None):
             return False
         if self.seen is None:
             return not isinstance(getattr(maker.statement.node, "value", None), ast.GeneratorExp | ast.Lambda)
-        found = self.seen.values.get(key_of(crossing.maker, crossing.name))
-        return found is None or found.storable != "no"
+        return taken is None or taken.storable != "no"
 
     def _finals(self, effects: list[Effect], known: set[str]) -> list[Crossing]:
         """What a group makes that one keeps although no other group needs it."""

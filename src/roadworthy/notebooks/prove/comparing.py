@@ -4,6 +4,7 @@ In: an order: pairs of a pickle that the kernel wrote and a value that a step re
 It imports the pipeline, so that classes of the notebook are found again in its module. Started by `proving.py`.
 """
 
+import builtins
 import importlib
 import os
 import pickle
@@ -101,6 +102,8 @@ def main() -> None:
         module = importlib.import_module(order.entry)
     except Exception as problem:
         sys.stderr.write(f"the pipeline cannot be imported: {problem}\n")
+    if module is not None:
+        _let_formulas_see(module)
     with open_store(Path(order.home)) as store:
         work = _Work(order, store, module)
         answer = Answer(found=tuple(work.pair(pair) for pair in order.pairs), measured=work.measured())
@@ -203,6 +206,14 @@ class _Work:
                     where = f"its {way} on {rows.shape[0]:,} rows"
                     return Likeness(verdict="different", where=where, found=found.found, largest=found.largest), ""
         return likeness, f"answers to {asked:,} rows" if asked else ""
+
+
+def _let_formulas_see(module: types.ModuleType) -> None:
+    """A formula that calls a function of the notebook is evaluated when its model is read back, wherever that is."""
+    for name, value in vars(module).items():
+        own = isinstance(value, types.FunctionType | type) and value.__module__ == module.__name__
+        if own and not hasattr(builtins, name):
+            setattr(builtins, name, value)
 
 
 def _said(model: Any, rows: Any) -> Any:

@@ -114,16 +114,18 @@ def _copy(source: Path, target: Path) -> None:
         return  # what cannot be read the notebook cannot read either
 
 
-def _places(program: Program) -> tuple[tuple[Place, ...], dict[int, tuple[str, ...]]]:
+def _places(program: Program) -> tuple[tuple[Place, ...], dict[int, dict[str, int]]]:
     """Where values are taken down: after the last statement of each kind in a cell that binds or changes a name."""
     last: dict[tuple[int, str, str], tuple[int, int]] = {}
     shown: dict[tuple[int, int], tuple[int, ...]] = {}
-    read: dict[int, set[str]] = {}
+    read: dict[int, dict[str, int]] = {}
     changed: dict[tuple[int, int], set[str]] = {}
     for statement in program.statements:
         # Read without seeming to change them, and not touched by a line further down.
-        before = read.get(statement.cell, set())
-        read[statement.cell] = (before | statement.reads - program.imports.keys()) - statement.touches
+        there = read.setdefault(statement.cell, {})
+        there.update(dict.fromkeys(statement.reads - program.imports.keys(), statement.place))
+        for name in statement.touches & there.keys():
+            del there[name]
         found = tuple(sorted({r.at for r in statement.results if r.bare}))
         if found:
             shown[statement.key] = found
@@ -144,7 +146,7 @@ def _places(program: Program) -> tuple[tuple[Place, ...], dict[int, tuple[str, .
         )
         for key in sorted({*names, *shown})
     )  # fmt: skip
-    return places, {cell: tuple(sorted(found)) for cell, found in read.items()}
+    return places, read
 
 
 def _ours(kernel: Kernel, call: str) -> None:

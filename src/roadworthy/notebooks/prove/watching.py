@@ -7,6 +7,7 @@ neither. Nothing is left in the notebook's namespace. Started by `original.py`.
 
 import ast
 import builtins
+import functools
 import pickle
 import random
 import sys
@@ -42,11 +43,14 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """The order: where to write, what to take down, and which names each cell reads without seeming to change them."""
+    """The order: where to write, what to take down, and which names each cell reads without seeming to change them.
+
+    Of those it says where in the cell they are read last.
+    """
 
     folder: str
     places: tuple[Place, ...]
-    read: dict[int, tuple[str, ...]]
+    read: dict[int, dict[str, int]]
     seed: int | None = None
     trial: bool = True
 
@@ -66,6 +70,7 @@ def install(order: str) -> None:
 
         np.random.seed(watch.seed)  # noqa: NPY002 - the very generator that is asked about
     watcher.chance()
+    _told_of_asking()
 
 
 def begin(cell: int) -> None:
@@ -148,7 +153,7 @@ class _Watcher(ast.NodeTransformer):
         self.last = None
         begun = time.monotonic()
         found: list[str] = []
-        for name in self.watch.read.get(cell, ()):
+        for name, place in self.watch.read.get(cell, {}).items():
             if name not in self.digests or name not in self.namespace or self.looking_s > SURPRISES_S_MAX:
                 continue
             value = self.namespace[name]
@@ -160,9 +165,7 @@ class _Watcher(ast.NodeTransformer):
             plain = type(value).__module__.partition(".")[0] in _PLAIN
             if digest != self.digests[name] and not self._is_as_before(name, value, later=not plain):
                 found.append(name)
-                if len(content) <= PICKLE_BYTES_MAX:
-                    self.files[name] = f"{name}-{cell}.changed"
-                    (self._folder / self.files[name]).write_bytes(content)
+                self._take(key_of((cell, place), name), value, name, changed=False)
             self.digests[name] = digest
         self.looking_s += time.monotonic() - begun
         if found:
@@ -174,7 +177,8 @@ class _Watcher(ast.NodeTransformer):
         # A generator that was only now loaded has not been used by that.
         used = any(now[name] != state for name, state in self._chance.items())
         self._chance = now
-        return used
+        asked = _state.pop("asked", False)
+        return used or asked
 
     def write(self) -> None:
         packages: dict[str, str] = {}
@@ -376,11 +380,26 @@ def _chance() -> dict[str, bytes]:
     """Digests of the states of the global random generators that are loaded."""
     found = {"random": blake3(repr(random.getstate()).encode()).digest()}
     if "numpy.random" in sys.modules and hasattr(sys.modules["numpy.random"], "get_state"):
-        kind, keys, *rest = sys.modules["numpy.random"].get_state()
+        kind, keys, *rest = _state.get("get_state", sys.modules["numpy.random"].get_state)()
         found["numpy"] = blake3(f"{kind}{rest}".encode() + keys.tobytes()).digest()
     if "torch" in sys.modules and hasattr(sys.modules["torch"], "get_rng_state"):
         found["torch"] = blake3(sys.modules["torch"].get_rng_state().numpy().tobytes()).digest()
     return found
+
+
+def _told_of_asking() -> None:
+    """Take note when anything asks for the state of NumPy's generator, to begin with it: that depends on it too."""
+    import numpy as np
+
+    get_state = np.random.get_state
+
+    @functools.wraps(get_state)
+    def asked(*arguments: Any, **named: Any) -> Any:
+        _state["asked"] = True
+        return get_state(*arguments, **named)
+
+    _state["get_state"] = get_state
+    vars(np.random)["get_state"] = asked
 
 
 def _restore(before: dict[str, bytes]) -> None:

@@ -98,7 +98,7 @@ class UnusedImport:
                     cell.index,
                     made.node,
                     f"`{shown}` is imported"
-                    + (f" as `{made.name}`" if made.name not in shown else "")
+                    + (f" as `{made.name}`" if made.name not in shown.split(".") else "")
                     + " and never used",
                     fix="remove the import",
                     edit=_without(subject.cell(cell.index), cell.tree, made),
@@ -242,7 +242,11 @@ def _works(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.For | ast.While):
         return True
     value = getattr(statement, "value", None)
-    return isinstance(statement, ast.Assign | ast.AnnAssign) and isinstance(value, ast.Call)
+    while isinstance(value, ast.Attribute | ast.Subscript):  # `pd.read_csv(...).iloc[:, 0]`
+        value = value.value
+    if not isinstance(statement, ast.Assign | ast.AnnAssign) or not isinstance(value, ast.Call):
+        return False
+    return not ast.unparse(value.func).endswith("getLogger")
 
 
 def _without(cell: Cell, tree: ast.Module | None, made: Import) -> Edit | None:

@@ -1,5 +1,6 @@
 """Rules about names: from nowhere, from below, from a deleted object, from several cells, through two names."""
 
+import ast
 from collections.abc import Iterator
 
 from roadworthy.notebooks.dataflow.flow import Unresolved
@@ -206,8 +207,22 @@ def _in_function(each: Unresolved) -> str:
 
 
 def _expected(subject: Subject, each: Unresolved) -> bool:
-    """Whether the notebook says that the cell fails, as documentation does."""
-    return "raises-exception" in subject.cell(each.cell).tags
+    """Whether the notebook says that the cell fails, as documentation does, or asks whether the name is there."""
+    return "raises-exception" in subject.cell(each.cell).tags or _is_asked_for(subject, each)
+
+
+def _is_asked_for(subject: Subject, each: Unresolved) -> bool:
+    """Whether a NameError is caught that the name may raise: `try: input = raw_input`, `except NameError: ...`."""
+    tree = subject.flow.cell(each.cell).tree
+    for node in ast.walk(tree) if tree is not None else ():
+        if isinstance(node, ast.Try) and any(part is each.node for s in node.body for part in ast.walk(s)):
+            types = [part for h in node.handlers if h.type for part in ast.walk(h.type)]
+            caught = {part.id for part in types if isinstance(part, ast.Name)}
+            alone = len(node.body) == 1 and isinstance(node.body[0], ast.Assign | ast.Expr)
+            simple = alone and getattr(node.body[0], "value", None) is each.node
+            if "NameError" in caught or (simple and node.handlers):
+                return True
+    return False
 
 
 def _gap(subject: Subject) -> str:
