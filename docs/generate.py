@@ -188,8 +188,8 @@ def mlflow_endpoints() -> str:
         f"The server speaks the wire of MLflow {MLFLOW_VERSION}. Of the {len(every)} endpoints of MLflow's own server, "
         f"{count['done']} are here; {count['as unconfigured']} answer as MLflow's do where nothing of the kind was "
         "set up, because an LLM gateway, jobs that ask models, review queues, an assistant, a registry of MCP servers "
-        f"and workspaces are not what this server is for; {count['not done']} are not here and answer "
-        "`ENDPOINT_NOT_FOUND`.\n",
+        f"and workspaces are not what this server is for; {count['refused']} are refused with a reason, because roles "
+        f"are fixed here and count in a project; {count['not done']} are not here.\n",
         "Paths under `/api` are also under `/ajax-api`. Answers are held against those of MLflow's own server, "
         "recorded call by call, on SQLite and on PostgreSQL; the tests of each group are named.\n",
     ]

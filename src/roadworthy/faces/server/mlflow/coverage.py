@@ -11,8 +11,9 @@ import msgspec
 
 from roadworthy.faces.server import probes
 from roadworthy.faces.server.mlflow import not_offered, routes
+from roadworthy.faces.server.mlflow.accounts import permits
 
-State = Literal["done", "as unconfigured", "not done"]
+State = Literal["done", "as unconfigured", "refused", "not done"]
 _PART = re.compile(r"\{(\w+)(:path)?\}")
 
 
@@ -46,13 +47,18 @@ def states(group: Group) -> list[Endpoint]:
     """What became of a group's endpoints."""
     ours = {(route.method, _shape(route.path)) for route in (*probes.ROUTES, *routes.ROUTES)}
     unconfigured = {(route.method, _shape(route.path)) for route in not_offered.ROUTES}
+    refused = {(route.method, _shape(route.path)) for route in permits.REFUSED}
     wide = {(route.method, route.path.partition("{")[0]) for route in not_offered.ROUTES if ":path}" in route.path}
     found = []
     for line in group.endpoints:
         method, _, path = line.partition(" ")
         key = (method, _shape(path))
         below = any(way == method and path.startswith(begin) for way, begin in wide)
-        state: State = "as unconfigured" if key in unconfigured or below else "done" if key in ours else "not done"
+        state: State = "done" if key in ours else "not done"
+        if key in unconfigured or below:
+            state = "as unconfigured"
+        elif key in refused:
+            state = "refused"
         found.append(Endpoint(method, path, state))
     return found
 

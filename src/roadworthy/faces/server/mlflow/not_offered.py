@@ -163,6 +163,7 @@ _OTHERS: tuple[tuple[Any, str, Handler, Need, tuple[str, ...]], ...] = (
      _AJAX3),
     ("GET", "/assistant/providers", _says({"providers": []}), "viewer", _AJAX3),
     *((method, "/assistant/{rest:path}", no_assistant, "viewer", _AJAX3) for method in ("GET", "POST", "PUT", "PATCH")),
+    ("POST", "/users/create-ui", nothing_there, "viewer", (V2[0],)),
     ("GET", "/get-online-trace-details", nothing_there, "viewer", V2),
     ("GET", "/unified-traces", nothing_there, "viewer", V2),
     ("GET", "/workspaces", no_workspaces, "viewer", V3),

@@ -20,6 +20,7 @@ from roadworthy.faces.server.mlflow import (
     scorers,
     server_info,
 )
+from roadworthy.faces.server.mlflow.accounts import people, permits
 from roadworthy.faces.server.mlflow.datasets import handlers as datasets
 from roadworthy.faces.server.mlflow.graphql import handlers as graphql
 from roadworthy.faces.server.mlflow.logged_models import handlers as logged_models
@@ -57,6 +58,8 @@ ROUTES: tuple[Route, ...] = (
     *ingest.ROUTES,
     *datasets.ROUTES,
     *scorers.ROUTES,
+    *people.ROUTES,
+    *permits.ROUTES,
     *not_offered.ROUTES,
     *not_offered.TELEMETRY,
     *pages.ROUTES,
