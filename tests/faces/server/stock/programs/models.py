@@ -26,8 +26,13 @@ def autologging_scikit_learn_keeps_params_metrics_model_and_data():
     with mlflow.start_run() as run:
         pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=0.5)).fit(X, y)
         score = pipeline.score(X, y)
+        X_test, y_test = X[::3], y[::3]
+        score_of_test = pipeline.score(X_test, y_test)
     mlflow.sklearn.autolog(disable=True)
     got = mlflow.get_run(run.info.run_id)
+    # The client counts such calls, and names the data by a variable of the caller's own; of the module's it knows none.
+    assert got.data.metrics["Pipeline_score-2_X_test"] == score_of_test
+    assert got.data.metrics["Pipeline_score_unknown_dataset"] == score
     assert got.data.params["logisticregression__C"] == "0.5"
     assert got.data.metrics["training_accuracy_score"] == score
     assert got.data.tags["estimator_name"] == "Pipeline"
