@@ -12,6 +12,21 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from roadworthy.notebooks.prove.alike import compare
 
+
+class Lazy:
+    """Computes one attribute when it is first asked, and keeps another count."""
+
+    def __init__(self, count: int = 0) -> None:
+        self.count = count
+
+    def asked(self) -> int:
+        return self.count
+
+    @functools.cached_property
+    def total(self) -> int:
+        return 3
+
+
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
@@ -36,6 +51,10 @@ def test_a_value_is_like_its_copy(value) -> None:
         (pd.DataFrame({"x": [1]}, index=[4]), pd.DataFrame({"x": [1]}, index=[5]), "index"),
         (pd.Series([1], dtype="int64"), pd.Series([1], dtype="int32"), ""),
         (pd.MultiIndex.from_tuples([("a", 1)]), pd.MultiIndex.from_tuples([("a", 2)]), "level 1"),
+        (pd.MultiIndex.from_tuples([("a", 1), ("b", 1)])[:1], pd.MultiIndex.from_tuples([("a", 1)]), ""),
+        (functools.partial(int, base=2), functools.partial(int, base=8), "[2]['base']"),
+        ([1].count, [2].count, ""),
+        (Lazy().asked, Lazy(1).asked, "[1].count"),
         (np.array([1.0, np.nan]), np.array([1.0, 0.0]), ""),
         ("text", "test", ""),
         ({1, 2}, {1, 3}, ""),
@@ -98,17 +117,6 @@ def test_moments_are_alike_whatever_object_is_their_zone() -> None:
     assert compare(one, two).verdict == "identical"
 
 
-class Lazy:
-    """Computes one attribute when it is first asked, and keeps another count."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    @functools.cached_property
-    def total(self) -> int:
-        return 3
-
-
 def test_what_was_computed_on_demand_since_is_no_change() -> None:
     before, after = Lazy(), Lazy()
     assert after.total == 3
@@ -119,3 +127,8 @@ def test_what_was_computed_on_demand_since_is_no_change() -> None:
     after.count = 0
     after.__dict__["new"] = 1
     assert compare(before, after, later=True).verdict == "different"
+
+
+def test_what_is_bound_to_equal_objects_is_alike() -> None:
+    assert compare(Lazy(2).asked, Lazy(2).asked).verdict == "identical"
+    assert compare(functools.partial(int, base=2), functools.partial(int, base=2)).verdict == "identical"

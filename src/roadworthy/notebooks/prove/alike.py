@@ -6,10 +6,12 @@ by `watching.py` to see whether a value comes back from storage as it went.
 """
 
 import datetime as dt
+import functools
 import inspect
 import math
 import numbers
 import pickle
+import types
 from typing import Any, Literal
 
 import msgspec
@@ -102,6 +104,8 @@ class _Comparing:
         if isinstance(one, dt.date | dt.time):
             if one != two:
                 raise _Unlike(where, f"{MOMENT} {one} in the notebook, {two} in the pipeline")
+        elif isinstance(one, functools.partial | types.MethodType):
+            self.any(_bound(one), _bound(two), where, depth + 1)
         elif isinstance(one, dict):
             self._mapping(one, two, where, depth)
         elif isinstance(one, list | tuple):
@@ -187,6 +191,8 @@ class _Comparing:
             raise _Unlike(where, f"of frequency {one.freqstr} in the notebook, {two.freqstr} in the pipeline")
         if getattr(one, "nlevels", 1) > 1 and not hasattr(one, "iloc"):  # an index of several levels: each by itself
             for level in range(one.nlevels):
+                if len(one.levels[level]) != len(two.levels[level]):  # such as those of rows that were dropped
+                    raise _Unlike(where, f"level {level} knows other values that no row has")
                 a, b = (index.get_level_values(level) for index in (one, two))
                 self._column(a, b, f"{where} level {level}", depth)
             return
@@ -296,6 +302,13 @@ def _held(value: Any) -> dict[str, Any] | None:
     arguments = state[1] if len(state) > 1 and isinstance(state[1], tuple) else ()
     extra = [a for a in arguments if not isinstance(a, type) and a is not None]
     return held | ({"arguments": extra} if extra else {})
+
+
+def _bound(call: Any) -> list[Any]:
+    """What a partial function, or a method of an object, is bound to."""
+    if isinstance(call, functools.partial):
+        return [call.func, list(call.args), call.keywords]
+    return [call.__name__, call.__self__]
 
 
 def _is_on_demand(value: Any, name: str) -> bool:
