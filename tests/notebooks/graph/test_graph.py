@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from roadworthy.notebooks.dataflow.flow import analyse
 from roadworthy.notebooks.graph import lines, svg
 from roadworthy.notebooks.graph.cells import Graph, graph
-from roadworthy.notebooks.graph.layout import GAP, lay_out
+from roadworthy.notebooks.graph.layout import GAP, WIDE, lay_out
 from tests.notebooks.making import markdown, notebook
 
 
@@ -77,3 +77,20 @@ def test_arrows_go_down_and_cells_of_a_layer_do_not_overlap(arrows: list[tuple[i
     for row in rows.values():
         row.sort()
         assert all(right + GAP <= left + 1e-6 for (_, right), (left, _) in pairwise(row))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 60), st.floats(100.0, 390.0))
+def test_many_that_read_one_cell_stand_in_rows_that_fit_a_page(readers: int, width: float) -> None:
+    cells = list(range(readers + 1))
+    layout = lay_out(cells, [(0, reader) for reader in cells[1:]], dict.fromkeys(cells, width))
+    assert layout.width <= 2 * WIDE
+
+
+def test_what_has_nothing_to_do_with_each_other_stands_beside_while_there_is_room() -> None:
+    def places(width: float) -> dict[int, int]:
+        layout = lay_out([0, 1, 2, 3, 4, 5], [(0, 3), (1, 4), (2, 5)], dict.fromkeys(range(6), width))
+        return {cell: layer for cell, (_, layer) in layout.places.items()}
+
+    assert places(100.0) == {0: 0, 1: 0, 2: 0, 3: 1, 4: 1, 5: 1}
+    assert places(600.0) == {0: 0, 1: 0, 2: 2, 3: 1, 4: 1, 5: 3}

@@ -1,7 +1,8 @@
 """Where cells are drawn: in layers, so that values flow downwards and few arrows cross (Sugiyama, Tagawa, Toda 1981).
 
 In: arrows between cells and the widths of cells. Out: a place for each cell and a way for each arrow. Called by
-`svg.py`. Arrows over several layers are led through places kept free in those between.
+`svg.py`. Arrows over several layers are led through places kept free in those between. What has nothing to do with each
+other stands beside each other while there is room, else below; so do cells that read the same and that nothing reads.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,9 @@ from typing import NamedTuple
 SWEEPS = 24
 GAP = 34.0
 BEND_WIDTH = 14.0
+BEND_GAP = 12.0
+# Wider than this nothing grows that can stand below, px.
+WIDE = 1400.0
 
 Spot = tuple[float, int]
 
@@ -43,7 +47,34 @@ def lay_out(cells: Sequence[int], arrows: Sequence[tuple[int, int]], widths: Map
         arrows: (source, target), each once; together without a circle, as they go down the notebook.
         widths: of each cell, px.
     """
-    layer = _layers(cells, arrows)
+    places: dict[int, Spot] = {}
+    ways: dict[tuple[int, int], list[Spot]] = {}
+    width, left, top, deep = 0.0, 0.0, 0, 0
+    for part in _apart(cells, arrows):
+        inside = set(part)
+        made = _laid_out(part, [arrow for arrow in arrows if arrow[0] in inside], widths)
+        if left and left + made.width > WIDE:
+            left, top, deep = 0.0, top + deep, 0
+        places |= {cell: (x + left, layer + top) for cell, (x, layer) in made.places.items()}
+        ways |= {ends: [(x + left, layer + top) for x, layer in way] for ends, way in made.ways.items()}
+        width, deep = max(width, left + made.width), max(deep, made.layers)
+        left += made.width + 2 * GAP
+    return Layout(places, ways, width, top + deep)
+
+
+def _apart(cells: Sequence[int], arrows: Sequence[tuple[int, int]]) -> list[list[int]]:
+    """Cells that are joined, directly or through others, together; each group in the order of the notebook."""
+    group = {cell: {cell} for cell in cells}
+    for source, target in arrows:
+        if group[source] is not group[target]:
+            joined = group[source] | group[target]
+            group.update(dict.fromkeys(joined, joined))
+    found = {id(members): members for members in (group[cell] for cell in cells)}
+    return [[cell for cell in cells if cell in members] for members in found.values()]
+
+
+def _laid_out(cells: Sequence[int], arrows: Sequence[tuple[int, int]], widths: Mapping[int, float]) -> Layout:
+    layer = _folded(_layers(cells, arrows), {source for source, _ in arrows}, widths)
     rows: list[list[_Item]] = [[] for _ in range(max(layer.values(), default=-1) + 1)]
     for cell in cells:
         rows[layer[cell]].append(cell)
@@ -87,6 +118,23 @@ def _layers(cells: Sequence[int], arrows: Sequence[tuple[int, int]]) -> dict[int
         if cell not in sources and cell in targets:
             layer[cell] = max(layer[cell], min(layer[t] for t in targets[cell]) - 1)
     return layer
+
+
+def _folded(layer: dict[int, int], read: set[int], widths: Mapping[int, float]) -> dict[int, int]:
+    """Layers without what makes them too wide: cells that nothing reads go a layer down, the last ones first."""
+    folded = dict(layer)
+    here = 0
+    while here <= max(folded.values(), default=-1):
+        row = sorted(cell for cell in folded if folded[cell] == here)
+        wide = sum(widths[cell] + GAP for cell in row)
+        ends = [cell for cell in row if cell not in read]
+        while wide > WIDE and len(row) > 1 and ends:
+            moved = ends.pop()
+            row.remove(moved)
+            folded[moved] = here + 1
+            wide += BEND_WIDTH + BEND_GAP - widths[moved] - GAP
+        here += 1
+    return folded
 
 
 def _order(rows: list[list[_Item]], above: dict[_Item, list[_Item]], below: dict[_Item, list[_Item]]) -> None:
@@ -135,10 +183,9 @@ def _centres(
     centres: dict[_Item, float] = {}
     for row in rows:
         at = 0.0
-        for item in row:
-            wide = _width(item, widths)
-            centres[item] = at + wide / 2
-            at += wide + GAP
+        for place, item in enumerate(row):
+            at += _distance(row[place - 1], item, widths) if place else 0.0
+            centres[item] = at
     for sweep in range(SWEEPS):
         joined = above if sweep % 2 == 0 else below
         for row in rows if sweep % 2 == 0 else rows[::-1]:
@@ -156,7 +203,7 @@ def _spread(row: list[_Item], wanted: list[float], centres: dict[_Item, float], 
     at = 0.0
     for place, item in enumerate(row):
         if place:
-            at += (_width(row[place - 1], widths) + _width(item, widths)) / 2 + GAP
+            at += _distance(row[place - 1], item, widths)
         offsets.append(at)
     blocks: list[tuple[float, float, int]] = []  # (sum of wishes, weight, count)
     for item, wish, offset in zip(row, wanted, offsets, strict=True):
@@ -171,6 +218,12 @@ def _spread(row: list[_Item], wanted: list[float], centres: dict[_Item, float], 
         for _ in range(count):
             centres[row[place]] = total / weight + offsets[place]
             place += 1
+
+
+def _distance(one: _Item, other: _Item, widths: Mapping[int, float]) -> float:
+    """How far apart the middles of two neighbours are."""
+    gap = BEND_GAP if isinstance(one, _Bend) and isinstance(other, _Bend) else GAP
+    return (_width(one, widths) + _width(other, widths)) / 2 + gap
 
 
 def _width(item: _Item, widths: Mapping[int, float]) -> float:
