@@ -29,10 +29,9 @@ class Layout(NamedTuple):
 
 
 class _Bend(NamedTuple):
-    """A place kept free for an arrow that passes a layer."""
+    """A place kept free for the arrows from a cell that pass a layer: they go together until they part."""
 
     source: int
-    target: int
     layer: int
 
 
@@ -84,14 +83,14 @@ def _laid_out(cells: Sequence[int], arrows: Sequence[tuple[int, int]], widths: M
     for source, target in arrows:
         chain: list[_Item] = [source]
         for between in range(layer[source] + 1, layer[target]):
-            bend = _Bend(source, target, between)
-            rows[between].append(bend)
+            bend = _Bend(source, between)
+            if bend not in above:
+                # In the middle, so that what hangs below does not wander to a side.
+                rows[between].insert((len(rows[between]) + between % 2) // 2, bend)
             chain.append(bend)
-        chain.append(target)
-        chains[source, target] = chain
-        for upper, lower in pairwise(chain):
-            below.setdefault(upper, []).append(lower)
-            above.setdefault(lower, []).append(upper)
+            _join(chain[-2], bend, above, below)
+        _join(chain[-1], target, above, below)
+        chains[source, target] = [*chain, target]
     _order(rows, above, below)
     centres = _centres(rows, above, below, widths)
     left = min((centres[i] - _width(i, widths) / 2 for row in rows for i in row), default=0.0)
@@ -120,19 +119,25 @@ def _layers(cells: Sequence[int], arrows: Sequence[tuple[int, int]]) -> dict[int
     return layer
 
 
+def _join(upper: _Item, lower: _Item, above: dict[_Item, list[_Item]], below: dict[_Item, list[_Item]]) -> None:
+    if lower not in below.setdefault(upper, []):
+        below[upper].append(lower)
+        above.setdefault(lower, []).append(upper)
+
+
 def _folded(layer: dict[int, int], read: set[int], widths: Mapping[int, float]) -> dict[int, int]:
     """Layers without what makes them too wide: cells that nothing reads go a layer down, the last ones first."""
     folded = dict(layer)
     here = 0
     while here <= max(folded.values(), default=-1):
         row = sorted(cell for cell in folded if folded[cell] == here)
-        wide = sum(widths[cell] + GAP for cell in row)
+        wide = sum(widths[cell] + GAP for cell in row) + BEND_WIDTH + GAP
         ends = [cell for cell in row if cell not in read]
         while wide > WIDE and len(row) > 1 and ends:
             moved = ends.pop()
             row.remove(moved)
             folded[moved] = here + 1
-            wide += BEND_WIDTH + BEND_GAP - widths[moved] - GAP
+            wide -= widths[moved] + GAP
         here += 1
     return folded
 

@@ -14,6 +14,7 @@ _BETWEEN = 62.0
 _MARGIN = 32.0
 _HEAD = 64.0
 _CHAR = 7.7
+_WIDER = 2.2
 _NAMES_SHOWN = 3
 _LOOSE_A_ROW_PX = 980.0
 # Accents of sections, readable on white and on black.
@@ -61,7 +62,8 @@ def draw(graph: Graph) -> str:
 
 
 def _width(node: Node) -> float:
-    longest = max(len(node.title) * _CHAR, (len(_made(node)) + 2) * 6.7, 90.0)
+    wide = sum(letter.isupper() or letter in "mw_=" for letter in node.title)
+    longest = max(len(node.title) * _CHAR + wide * _WIDER, (len(_made(node)) + 2) * 6.7, 90.0)
     return round(min(longest, 330.0) + 62.0)
 
 
