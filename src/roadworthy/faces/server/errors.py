@@ -9,7 +9,7 @@ import logging
 import msgspec
 
 from roadworthy.faces.server.http import Reply, Request, Route
-from roadworthy.nouns.errors import HTTP_INTERNAL, HTTP_STATUS, Code, Fault
+from roadworthy.nouns.errors import HTTP_INTERNAL, HTTP_STATUS, Code, Fault, invalid
 
 _log = logging.getLogger("roadworthy.server")
 
@@ -21,6 +21,7 @@ MLFLOW: dict[Code, tuple[str, int]] = {
     Code.REFUSED: ("PERMISSION_DENIED", 403),
     Code.UNAVAILABLE: ("TEMPORARILY_UNAVAILABLE", 503),
 }
+_NO_NUL = "text with the character NUL is not kept"
 _MLFLOW_PATHS = ("/api/2.0/", "/api/3.0/", "/ajax-api/", "/v1/traces", "/graphql")
 
 
@@ -54,6 +55,8 @@ def answer(problem: Exception, request: Request, route: Route | None) -> Reply:
     mlflow = _speaks_mlflow(request, route)
     if isinstance(problem, RecursionError):  # nothing of ours goes that deep but what was sent
         problem = WireError("BAD_REQUEST", "what was sent is nested too deeply", 400) if mlflow else _too_deep()
+    if _has_nul(problem):
+        problem = WireError("INVALID_PARAMETER_VALUE", _NO_NUL, 400) if mlflow else invalid(_NO_NUL)
     if isinstance(problem, WireError):
         return mlflow_error(problem.code, str(problem), problem.status)
     if isinstance(problem, Fault):
@@ -81,6 +84,11 @@ def answer(problem: Exception, request: Request, route: Route | None) -> Reply:
     if mlflow:
         return mlflow_error("INTERNAL_ERROR", what, HTTP_INTERNAL)
     return error(HTTP_INTERNAL, "internal", what)
+
+
+def _has_nul(problem: Exception) -> bool:
+    """Whether PostgreSQL's driver refused text for a character that the engine keeps in none."""
+    return type(problem).__module__.startswith("psycopg") and "NUL (0x00)" in str(problem)
 
 
 def no_route(request: Request, allowed: tuple[str, ...]) -> Reply:

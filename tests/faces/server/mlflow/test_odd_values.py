@@ -63,3 +63,30 @@ def test_odd_records_are_answered_and_read_back(talk: Conversation) -> None:
         answer = talk.ask("POST", f"{V3}/datasets/{made}/records", json={"records": records})
         assert answer.status < 500, (records, answer.body)
     assert talk.ask("GET", f"{V3}/datasets/{made}/records").status == 200
+
+
+NUL = "\0"
+WITH_NUL: list[tuple[str, str, Any]] = [
+    ("GET", f"{V2}/experiments/get-by-name?experiment_name=%00", None),
+    ("GET", f"{V2}/runs/get?run_id=%00", None),
+    ("GET", f"{V2}/metrics/get-history?run_id=%00&metric_key=%00", None),
+    ("GET", f"{V3}/traces/get?trace_id=%00", None),
+    ("GET", f"{V3}/scorers/get?experiment_id=0&name=%00", None),
+    ("POST", f"{V2}/runs/create", {"experiment_id": "0", "user_id": NUL}),
+    ("POST", f"{V2}/runs/set-tag", {"run_id": NUL, "key": "k", "value": "v"}),
+    ("POST", f"{V2}/logged-models", {"experiment_id": "0", "name": "n", "model_type": NUL, "source_run_id": NUL}),
+    ("POST", f"{V2}/traces/link-to-run", {"trace_ids": [NUL], "run_id": NUL}),
+    ("POST", f"{V2}/users/create", {"username": NUL, "password": "correct horse battery"}),
+    ("GET", f"{V2}/users/get?username=%00", None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), WITH_NUL)
+def test_a_character_that_one_engine_keeps_in_no_text_breaks_nothing(
+    any_store: Store, method: str, path: str, body: Any
+) -> None:
+    with Conversation(any_store) as conversation:
+        answer = conversation.ask(method, path, b"" if body is None else json.dumps(body).encode())
+        assert answer.status < 500, answer.body
+        made = conversation.ask("POST", f"{V2}/experiments/create", json={"name": "still well"})
+        assert made.status == 200

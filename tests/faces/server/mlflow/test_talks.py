@@ -9,14 +9,14 @@ import pytest
 from roadworthy.store.clock import SimulatedClock
 from roadworthy.store.store import Store
 from tests.faces.server.conversation import Conversation
-from tests.faces.server.mlflow import chart_talks, legacy_talks, talk, talks
+from tests.faces.server.mlflow import chart_talks, legacy_talks, odd_talks, talk, talks
 from tests.faces.server.mlflow.talk import Step
 
 HERE = Path(__file__).parent
-ALL = {**talks.ALL, **chart_talks.ALL, **legacy_talks.ALL}
+ALL = {**talks.ALL, **chart_talks.ALL, **legacy_talks.ALL, **odd_talks.ALL}
 RECORDED = {
     name: answers
-    for file in ("recorded.json", "recorded_charts.json", "recorded_legacy.json")
+    for file in ("recorded.json", "recorded_charts.json", "recorded_legacy.json", "recorded_odd.json")
     for name, answers in json.loads((HERE / file).read_text("utf-8")).items()
 }
 

@@ -11,7 +11,7 @@ from roadworthy.faces.server.http import Reply, Request, Route
 from roadworthy.faces.server.mlflow import artifact_places
 from roadworthy.faces.server.mlflow.artifact_places import Place
 from roadworthy.faces.server.mlflow.artifacts import Listing, infos, keep, send
-from roadworthy.faces.server.mlflow.wire import Message, answer, endpoint, invalid, read, required
+from roadworthy.faces.server.mlflow.wire import SHOWN, Message, answer, endpoint, invalid, missing, read, required
 from roadworthy.faces.server.server import Server
 from roadworthy.registry import artifacts
 
@@ -43,6 +43,8 @@ class PresignedDownload(Message):
 async def listing(server: Server, request: Request) -> Reply:
     message = read(request, ListArtifacts)
     required(message.run_id or message.run_uuid, "run_id")
+    if not artifact_places.RUN_ID.fullmatch(message.run_id or message.run_uuid):
+        raise missing(f"Run with id={(message.run_id or message.run_uuid)[:SHOWN]} not found")
     with server.store.read() as reader:
         place, root = artifact_places.of_run(reader, message.run_id or message.run_uuid, message.path or "")
     artifact_places.require(request.identity, "viewer", place, hidden=True)

@@ -173,6 +173,8 @@ def _check(message: Register) -> None:
         said = msgspec.json.decode(message.serialized_scorer)
     except (msgspec.DecodeError, RecursionError):
         raise invalid("serialized_scorer must be valid JSON") from None
+    if not isinstance(said, dict):
+        raise invalid("serialized_scorer must be a JSON object")
     if _carries_code(said, DEPTH_MAX):
         raise invalid(
             "Custom scorer registration (using @scorer decorator) is not supported outside of Databricks tracking "

@@ -168,6 +168,8 @@ def _again(body: bytes, kind: type[T]) -> T:
             sent = json.loads(body)
         except (ValueError, RecursionError) as problem:
             raise WireError("BAD_REQUEST", f"the body is not JSON: {problem}", 400) from None
+    if sent is None:
+        sent = {}
     if not isinstance(sent, dict):
         raise invalid("Invalid request: the body is no JSON object")
     names = {_camel(name): name for name in get_type_hints(kind)}

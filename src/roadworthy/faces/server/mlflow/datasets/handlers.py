@@ -17,13 +17,25 @@ from roadworthy.faces.server.mlflow import experiments, filters, page_tokens, ru
 from roadworthy.faces.server.mlflow.datasets import store as datasets
 from roadworthy.faces.server.mlflow.datasets.store import EvaluationSet
 from roadworthy.faces.server.mlflow.filters import Token
-from roadworthy.faces.server.mlflow.wire import SHOWN, V3, Message, answer, endpoint, invalid, missing, read, required
+from roadworthy.faces.server.mlflow.wire import (
+    SHOWN,
+    V3,
+    Message,
+    answer,
+    bad_value,
+    endpoint,
+    invalid,
+    missing,
+    read,
+    required,
+)
 from roadworthy.faces.server.server import Server
 from roadworthy.registry.conditions import Bound
 from roadworthy.store.sql import Reader
 from roadworthy.store.store import Store
 
 PROJECT_TAG = "roadworthy.project"
+ASKED_MAX = 50_000
 PAGE_MAX = 1_000
 RECORDS_MAX = 10_000
 NAME_MAX = 500
@@ -132,9 +144,13 @@ async def delete(server: Server, request: Request) -> Reply:
 
 async def search(server: Server, request: Request) -> Reply:
     message = read(request, Search)
-    limit = min(message.max_results or PAGE_MAX, PAGE_MAX)
-    if limit < 1:
-        raise invalid(f"Invalid value for max_results. It must be a positive integer, but got {limit}")
+    asked = message.max_results
+    if asked < 1:
+        shown = asked or None  # as MLflow has it
+        raise invalid(f"Invalid value {shown} for parameter 'max_results' supplied. It must be a positive integer")
+    if asked > ASKED_MAX:
+        raise invalid(f"Invalid value {asked} for parameter 'max_results' supplied. It must be at most {ASKED_MAX}")
+    limit = min(asked, PAGE_MAX)
     skip = page_tokens.offset(message.page_token)
     groups = [run_rules.experiment_id(each) for each in message.experiment_ids]
     clauses = filters.clauses(message.filter_string)
@@ -158,7 +174,9 @@ async def search(server: Server, request: Request) -> Reply:
 
 
 async def set_tags(server: Server, request: Request) -> Reply:
-    tags = _tags(read(request, Tags).tags)
+    sent = read(request, Tags).tags
+    required(sent, "tags")
+    tags = _tags(sent)
     await _change(server, request, lambda store, held: datasets.set_tags(store, held, tags))
     return answer()
 
@@ -193,7 +211,9 @@ async def upsert(server: Server, request: Request) -> Reply:
 
 async def records(server: Server, request: Request) -> Reply:
     message = read(request, RecordPage)
-    limit = max(1, min(message.max_results or PAGE_MAX, RECORDS_MAX))
+    if message.max_results < 0:
+        raise bad_value("max_results", message.max_results)
+    limit = min(message.max_results or PAGE_MAX, RECORDS_MAX)
     after = page_tokens.offset(message.page_token)
 
     def work(store: Store) -> bytes:

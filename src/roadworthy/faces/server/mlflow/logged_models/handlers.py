@@ -234,6 +234,13 @@ def _token(message: schema.Search, skip: int) -> str:
     return base64.b64encode(msgspec.json.encode({**_asked(message), "offset": skip})).decode()
 
 
+_MISMATCH = {
+    "experiment_ids": "Experiment IDs in the page token do not match the requested experiment IDs",
+    "filter_string": "Filter string in the page token does not match the requested filter string",
+    "order_by": "Order by in the page token does not match the requested order by",
+}
+
+
 def _skip(message: schema.Search) -> int:
     if not message.page_token:
         return 0
@@ -244,8 +251,7 @@ def _skip(message: schema.Search) -> int:
         raise invalid(f"Invalid page token: {message.page_token[:SHOWN]}.") from None
     for name, expected in _asked(message).items():
         if said.get(name) != expected:
-            what = {"experiment_ids": "Experiment IDs", "filter_string": "Filter string", "order_by": "Order by"}[name]
-            raise invalid(f"{what} in the page token do not match the requested ones.")
+            raise invalid(f"{_MISMATCH[name]}. Expected: {expected}. Found: {str(said.get(name))[:SHOWN]}")
     if not 0 <= skip < 2**53:
         raise invalid(f"Invalid page token: {message.page_token[:SHOWN]}.")
     return skip

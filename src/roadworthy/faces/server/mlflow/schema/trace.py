@@ -84,7 +84,7 @@ class SearchAnswer(Message):
 
 
 class Search(Message):
-    locations: tuple[Location, ...] = ()
+    locations: tuple[Location, ...] | UnsetType = UNSET
     filter: str = ""
     max_results: int = 100
     order_by: tuple[str, ...] = ()
@@ -97,7 +97,7 @@ class Get(Message):
 
 
 class Batch(Message):
-    trace_ids: tuple[str, ...] = ()
+    trace_ids: tuple[str, ...] | UnsetType = UNSET
     experiment_ids: list[str] | UnsetType = UNSET
 
 
@@ -118,7 +118,7 @@ class Tag(Message):
 
 
 class LinkRun(Message):
-    trace_ids: tuple[str, ...] = ()
+    trace_ids: tuple[str, ...] | UnsetType = UNSET
     run_id: str = ""
 
 
@@ -133,7 +133,7 @@ class LinkPrompts(Message):
 
 
 class Correlation(Message):
-    experiment_ids: tuple[str, ...] = ()
+    experiment_ids: tuple[str, ...] | UnsetType = UNSET
     filter_string1: str = ""
     filter_string2: str = ""
     base_filter: str = ""

@@ -149,6 +149,8 @@ class Point(NamedTuple):
 
 def ask(reader: Reader, question: Question) -> list[Point]:
     """The points, by time and then by dimension."""
+    if not question.groups or not question.aggregates:
+        return []
     bound = Bound(reader.dialect)
     buckets = int(question.interval_ms > 0)
     columns = [_bucket(bound, question)] if buckets else []

@@ -9,10 +9,12 @@ from typing import NamedTuple, cast
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from roadworthy.faces.server.errors import WireError
 from roadworthy.faces.server.http import Reply, Request, Route
 from roadworthy.faces.server.mlflow import filters, run_rules
 from roadworthy.faces.server.mlflow.traces import aggregates
 from roadworthy.faces.server.mlflow.traces.aggregates import Aggregate, Filter, Point, Question, View
+from roadworthy.faces.server.mlflow.traces.handlers import needed
 from roadworthy.faces.server.mlflow.wire import SHOWN, V3, Message, endpoint, invalid, number, read, required
 from roadworthy.faces.server.server import Server
 from roadworthy.store.store import Store
@@ -71,10 +73,10 @@ class Aggregation(Message):
 
 
 class Query(Message):
-    experiment_ids: tuple[str, ...] = ()
+    experiment_ids: tuple[str, ...] | UnsetType = UNSET
     view_type: str | int = ""
     metric_name: str = ""
-    aggregations: tuple[Aggregation, ...] = ()
+    aggregations: tuple[Aggregation, ...] | UnsetType = UNSET
     dimensions: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
     time_interval_seconds: int | UnsetType = UNSET
@@ -97,13 +99,21 @@ async def metrics(server: Server, request: Request) -> Reply:
 
 
 def _question(message: Query, projects: frozenset[str] | None) -> Question:
-    for name in ("experiment_ids", "view_type", "metric_name", "aggregations"):
-        required(getattr(message, name) or None, name)
-    for name in ("experiment_ids", "aggregations", "dimensions", "filters"):
-        if len(getattr(message, name)) > LISTED_MAX and name != "experiment_ids":
+    experiments = needed(message.experiment_ids, "experiment_ids")
+    required(message.view_type, "view_type")
+    required(message.metric_name, "metric_name")
+    aggregations = needed(message.aggregations, "aggregations")
+    if not aggregations:
+        raise WireError("BAD_REQUEST", "Query contains no columns with which to SELECT from.", 400)
+    for name, values in (
+        ("aggregations", aggregations),
+        ("dimensions", message.dimensions),
+        ("filters", message.filters),
+    ):
+        if len(values) > LISTED_MAX:
             raise invalid(f"at most {LISTED_MAX} {name} are asked for at once")
     view = _one_of(message.view_type, _VIEWS)
-    asked = tuple(_aggregate(each) for each in message.aggregations)
+    asked = tuple(_aggregate(each) for each in aggregations)
     offered = _METRICS[view]
     if message.metric_name not in offered:
         raise invalid(f"metric_name must be one of {list(offered)}, got '{message.metric_name[:SHOWN]}'")
@@ -124,7 +134,7 @@ def _question(message: Query, projects: frozenset[str] | None) -> Question:
     if interval < 0:
         raise invalid(f"time_interval_seconds must be positive, got {interval}")
     return Question(
-        groups=tuple(run_rules.experiment_id(each) for each in message.experiment_ids),
+        groups=tuple(run_rules.experiment_id(each) for each in experiments),
         view=cast("View", view),
         metric=message.metric_name,
         aggregates=asked,

@@ -6,9 +6,10 @@ In: requests of clients. Out: the records of store.py in MLflow's words. A trace
 import asyncio
 import json
 from collections.abc import Iterable, Sequence
+from typing import TypeVar, cast
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from roadworthy.faces.server.errors import WireError
 from roadworthy.faces.server.http import Reply, Request, Route
@@ -38,6 +39,7 @@ from roadworthy.registry.groups import Group
 from roadworthy.store.sql import Reader
 from roadworthy.store.store import Store
 
+T = TypeVar("T")
 PAGE_MAX = 500
 BATCH_MAX = 1_000
 KEY_MAX, VALUE_MAX = 250, 8_000
@@ -128,12 +130,11 @@ async def batch_infos(server: Server, request: Request) -> Reply:
 
 async def search(server: Server, request: Request) -> Reply:
     message = read(request, schema.Search)
-    if not message.locations:
-        required(None, "locations")
+    locations = needed(message.locations, "locations")
     limit = message.max_results
     check_limit(limit)
     skip = page_tokens.offset(message.page_token)
-    sent = [each.mlflow_experiment for each in message.locations if each.mlflow_experiment is not UNSET]
+    sent = [each.mlflow_experiment for each in locations if each.mlflow_experiment is not UNSET]
     wanted = Wanted(
         groups=tuple(run_rules.experiment_id(each.experiment_id) for each in sent),
         conditions=filters.conditions(message.filter),
@@ -182,15 +183,16 @@ async def set_tag(server: Server, request: Request) -> Reply:
     required(message.key, "key")
     if message.key in _FIXED_TAGS:
         raise invalid(f"Tag '{message.key}' is immutable and cannot be set on a trace.")
-    check_pair(message.key, message.value)
+    run_rules.tag_name(message.key)
+    value = pair(message.key, message.value)
 
     def work(store: Store) -> None:
         with store.append() as tx:
             trace = require(tx, request.args["trace_id"], request.identity, "editor")
             if message.key == traces.NAME_TAG:
-                traces.set_name(tx, trace.seq, message.value)
+                traces.set_name(tx, trace.seq, value)
             else:
-                traces.put_pairs(tx, "tags", trace.seq, {message.key: message.value})
+                traces.put_pairs(tx, "tags", trace.seq, {message.key: value})
 
     await server.write(work, request.identity)
     return answer()
@@ -262,18 +264,28 @@ def check_limit(limit: int, sent: object = None) -> None:
         raise invalid(f"Invalid value for max_results. It must be a positive integer, but got {limit}")
 
 
-def check_pair(key: str, value: str) -> None:
-    """Refuse a tag that is too long.
+def needed(values: tuple[T, ...] | UnsetType, name: str) -> tuple[T, ...]:
+    """A list that must be there, but as in MLflow may be empty.
+
+    Raises:
+        WireError: INVALID_PARAMETER_VALUE.
+    """
+    if values is UNSET:
+        required(values, name)
+    return cast("tuple[T, ...]", values)
+
+
+def pair(key: str, value: str) -> str:
+    """The value of a tag: as in MLflow one that is too long is cut.
 
     Raises:
         WireError: INVALID_PARAMETER_VALUE.
     """
     if len(key) > KEY_MAX:
-        raise invalid(f"Trace tag key '{key[:SHOWN]}' is too long: it has at most {KEY_MAX} characters")
-    if len(value) > VALUE_MAX:
-        raise run_rules.too_long("value", VALUE_MAX)
+        raise run_rules.too_long("key", KEY_MAX)
     if "\0" in key or "\0" in value:
         raise invalid("Invalid value for parameter 'value' supplied: Values cannot contain NUL.")
+    return value[:VALUE_MAX]
 
 
 def _group(reader: Reader, experiment: str, identity: Identity) -> Group:
@@ -332,9 +344,8 @@ def _exported(reader: Reader, trace: Trace) -> bool:
 
 
 def _batched(message: schema.Batch, identity: Identity):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    if not message.trace_ids:
-        required(None, "trace_ids")
-    if len(message.trace_ids) > BATCH_MAX:
+    wanted = needed(message.trace_ids, "trace_ids")
+    if len(wanted) > BATCH_MAX:
         raise invalid(f"at most {BATCH_MAX} traces are read at once")
     only = None
     if message.experiment_ids is not UNSET:
@@ -343,7 +354,7 @@ def _batched(message: schema.Batch, identity: Identity):  # type: ignore[no-unty
     def found(reader: Reader) -> Sequence[Trace]:
         return [
             trace
-            for trace in traces.many(reader, message.trace_ids)
+            for trace in traces.many(reader, wanted)
             if identity.may("viewer", trace.project) and (only is None or trace.group in only)
         ]
 

@@ -174,8 +174,7 @@ def _pairs(sent: tuple[Pair, ...], field: str) -> dict[str, str]:
     for pair in sent:
         if not pair.key:
             raise bad_value(field, [_said(each) for each in sent])
-        handlers.check_pair(pair.key, pair.value)
-        found[pair.key] = pair.value
+        found[pair.key] = handlers.pair(pair.key, pair.value)
     return found
 
 

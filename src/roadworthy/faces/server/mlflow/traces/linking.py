@@ -14,7 +14,7 @@ from roadworthy.faces.server.mlflow.schema import trace as schema
 from roadworthy.faces.server.mlflow.traces import filters
 from roadworthy.faces.server.mlflow.traces import search as searches
 from roadworthy.faces.server.mlflow.traces import store as traces
-from roadworthy.faces.server.mlflow.traces.handlers import PAIRS_MAX, require
+from roadworthy.faces.server.mlflow.traces.handlers import PAIRS_MAX, needed, require
 from roadworthy.faces.server.mlflow.traces.search import Wanted
 from roadworthy.faces.server.mlflow.wire import SHOWN, V3, answer, endpoint, invalid, missing, read, required
 from roadworthy.faces.server.server import Server
@@ -26,13 +26,11 @@ LINKED_MAX = 100
 
 async def link_run(server: Server, request: Request) -> Reply:
     message = read(request, schema.LinkRun)
-    if not message.trace_ids:
-        required(None, "trace_ids")
+    linked = needed(message.trace_ids, "trace_ids")
     required(message.run_id, "run_id")
-    if len(message.trace_ids) > LINKED_MAX:
+    if len(linked) > LINKED_MAX:
         raise invalid(
-            f"Cannot link more than {LINKED_MAX} traces to a run in a single request. Provided "
-            f"{len(message.trace_ids)}."
+            f"Cannot link more than {LINKED_MAX} traces to a run in a single request. Provided {len(linked)} traces."
         )
 
     def work(store: Store) -> None:
@@ -41,7 +39,7 @@ async def link_run(server: Server, request: Request) -> Reply:
             if owner is None or not request.identity.may("viewer", owner.project):
                 raise missing(f"Run with id={message.run_id[:SHOWN]} not found")
             request.identity.require("editor", owner.project)
-            for identifier in message.trace_ids:
+            for identifier in linked:
                 trace = require(tx, identifier, request.identity, "editor")
                 traces.link(tx, trace.seq, "run", message.run_id)
 
@@ -70,13 +68,12 @@ async def link_prompts(server: Server, request: Request) -> Reply:
 async def correlation(server: Server, request: Request) -> Reply:
     """How far two conditions go together: normalised pointwise mutual information."""
     message = read(request, schema.Correlation)
-    if not message.experiment_ids:
-        required(None, "experiment_ids")
+    experiments = needed(message.experiment_ids, "experiment_ids")
     required(message.filter_string1, "filter_string1")
     required(message.filter_string2, "filter_string2")
     first, second = filters.conditions(message.filter_string1), filters.conditions(message.filter_string2)
     base = Wanted(
-        groups=tuple(run_rules.experiment_id(each) for each in message.experiment_ids),
+        groups=tuple(run_rules.experiment_id(each) for each in experiments),
         conditions=filters.conditions(message.base_filter),
         projects=request.identity.projects("viewer"),
     )

@@ -103,7 +103,8 @@ def count(store: Store, wanted: Wanted) -> int:
 
 def where(bound: Bound, wanted: Wanted) -> str:
     """The clause that holds for what is wanted, over `traces t`."""
-    clauses = [f"t.group_id IN ({bound.listed(wanted.groups)})", bound.within("t.project", wanted.projects)]
+    of_groups = f"t.group_id IN ({bound.listed(wanted.groups)})" if wanted.groups else "1 = 0"
+    clauses = [of_groups, bound.within("t.project", wanted.projects)]
     spans = []
     for each in wanted.conditions:
         if each.entity == "span":
