@@ -138,7 +138,7 @@ def find(name: str) -> Path:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())[:400]
+    return " ".join(text.replace("|", "\\|").split())[:600]
 
 
 def _page(rows: list[str], equal: int) -> str:
