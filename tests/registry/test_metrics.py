@@ -6,7 +6,7 @@ import pytest
 
 from roadworthy.nouns.errors import Code, Fault
 from roadworthy.nouns.run import MetricPoint, Run
-from roadworthy.registry import history, metrics, runs
+from roadworthy.registry import history, metrics, run_rows, runs
 from roadworthy.store.store import Store
 
 
@@ -72,4 +72,6 @@ def test_many_points_are_one_history(any_store: Store, run: Run) -> None:
     assert len(history.of_run(any_store, run.id, "x")) == 25_000
     assert metrics.latest(any_store, run.id) == {"x": 24_999.0}
     with any_store.read() as reader:
-        assert len(metrics.digest(reader, run.id)) == 64
+        row = run_rows.find(reader, run.id)
+        assert row is not None
+        assert len(metrics.digest(reader, row)) == 64

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from roadworthy.nouns.errors import Code, Fault
 from roadworthy.nouns.run import CodeVersion, MetricPoint, Run
 from roadworthy.nouns.step import StepRun, Value
-from roadworthy.registry import metrics, process, runs
+from roadworthy.registry import metrics, process, run_rows, runs
 from roadworthy.store import log
 from roadworthy.store.store import Store, open_store
 
@@ -157,13 +157,15 @@ def test_the_event_that_ends_a_run_carries_the_digest_of_its_points(any_store: S
     runs.finish(any_store, run.id, "finished")
     said = events(any_store, run.id)[0].detail["metrics"]
     with any_store.append() as tx:
-        assert metrics.digest(tx, run.id) == said
+        row = run_rows.find(tx, run.id)
+        assert row is not None
+        assert metrics.digest(tx, row) == said
         tx.execute("UPDATE metrics SET value = 0.8 WHERE key = 'a'")
-        assert metrics.digest(tx, run.id) != said
+        assert metrics.digest(tx, row) != said
         tx.execute("UPDATE metrics SET value = 0.7 WHERE key = 'a'")
-        assert metrics.digest(tx, run.id) == said
+        assert metrics.digest(tx, row) == said
         tx.execute("UPDATE metric_chunks SET data = :data", data=bytes(48))
-        assert metrics.digest(tx, run.id) != said
+        assert metrics.digest(tx, row) != said
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from roadworthy.nouns.errors import Code, Fault
 from roadworthy.nouns.event import Event
 from roadworthy.store import log
-from roadworthy.store.sql import Database, _native, statements
+from roadworthy.store.sql import Database, _numbered, statements
 from roadworthy.store.store import Store, open_store
 from tests.postgres import Server
 
@@ -23,9 +23,11 @@ def count(store: Store) -> int:
 
 
 def test_parameters_are_rewritten_for_postgresql_outside_literals_and_casts() -> None:
-    sql = "SELECT ':no', '100%', x::text FROM t WHERE a = :a AND b LIKE '%:b'"
-    assert _native(sql, "postgresql") == "SELECT ':no', '100%%', x::text FROM t WHERE a = %(a)s AND b LIKE '%%:b'"
-    assert _native(sql, "sqlite") == sql
+    sql = "SELECT ':no', '100%', x::text FROM t WHERE a = :a AND b LIKE '%:b' AND (c = :c OR d = :a)"
+    assert _numbered(sql) == (
+        "SELECT ':no', '100%', x::text FROM t WHERE a = $1 AND b LIKE '%:b' AND (c = $2 OR d = $1)",
+        ("a", "c"),
+    )
 
 
 def test_migrations_are_split_at_line_ends_and_lose_comments() -> None:

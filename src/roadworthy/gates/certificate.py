@@ -40,7 +40,7 @@ _OF_MODEL = "SELECT id FROM certificates WHERE model = :model ORDER BY issued_at
 _BY_PREFIX = "SELECT id FROM certificates WHERE id LIKE :prefix ORDER BY id LIMIT 2"
 _LISTING = """
 SELECT record FROM certificates
-WHERE (CAST(:model AS TEXT) = '' OR model = :model OR SUBSTR(model, 1, :length) = :any_version)
+WHERE (CAST(:model AS TEXT) = '' OR model = :model OR SUBSTR(model, 1, CAST(:length AS INTEGER)) = :any_version)
 ORDER BY issued_at DESC, id LIMIT :limit
 """
 _ONE = "SELECT record FROM certificates WHERE id = :id"

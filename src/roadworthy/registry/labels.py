@@ -90,7 +90,8 @@ def tag(reader: Reader, run: int, key: str) -> str | None:
 def put(tx: Transaction, kind: Kind, run: Row, pairs: Iterable[tuple[str, str]]) -> None:
     """Add to what the run has; equal keys are replaced."""
     seq, group_id = run.seq, run.group_id
-    tx.execute_many(_PUT[kind], [{"run": seq, "key": k, "value": v, "group_id": group_id} for k, v in pairs])
+    once = dict(pairs)  # of equal keys the last
+    tx.insert_many(_PUT[kind], [{"run": seq, "key": k, "value": v, "group_id": group_id} for k, v in once.items()])
 
 
 def replace(tx: Transaction, kind: Kind, run: Row, pairs: Iterable[tuple[str, str]]) -> None:

@@ -136,8 +136,8 @@ def append(tx: Transaction, run: Row, by_key: Mapping[str, Sequence[Point]]) -> 
                 "value": _stored(value), "points": count + chunk.points, "loose": loose,
             }
         )  # fmt: skip
-    tx.execute_many(_INSERT_CHUNK, new)
-    tx.execute_many(_PUT_HEAD, rows)
+    tx.insert_many(_INSERT_CHUNK, new)
+    tx.insert_many(_PUT_HEAD, rows)
     for key, level in full:
         _merge(tx, seq_of_run, key, level)
 
@@ -163,11 +163,10 @@ def rows_of_runs(reader: Reader, runs: Sequence[int]) -> list[tuple[Any, ...]]:
     return reader.rows(_LATEST_OF_MANY[reader.dialect], runs=labels.listed(reader, runs))
 
 
-def digest(reader: Reader, run_id: str) -> str:
+def digest(reader: Reader, run: Row) -> str:
     """BLAKE3 over all points of a run, by name, as they lie in its rows and chunks; empty when it has none."""
-    run = run_rows.find(reader, run_id)
-    rows = [] if run is None else reader.rows(_HEADS, run=run.seq)
-    if run is None or not rows:
+    rows = reader.rows(_HEADS, run=run.seq)
+    if not rows:
         return ""
     heads = [
         f"{key}\n{points} {at_ms} {step} {_value(value)!r}\n" for key, points, _, at_ms, step, value in sorted(rows)

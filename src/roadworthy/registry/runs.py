@@ -163,7 +163,7 @@ def finish(store: Store, run_id: str, status: RunStatus, *, error: str | None = 
         record = msgspec.structs.replace(record, error=error)
         _update(tx, row, run_group, record)
         tx.event = msgspec.structs.replace(tx.event, project=row.project)
-        tx.note(metrics=metrics.digest(tx, run_id), error=_kind_of(error))
+        tx.note(metrics=metrics.digest(tx, row), error=_kind_of(error))
         return msgspec.structs.replace(_seen(tx, [(row, run_group, record)])[0], steps=_steps(tx, run_id))
 
 
@@ -175,7 +175,7 @@ def conclude(store: Store, row: Row) -> None:
     ) as tx:
         tx.execute(_UPDATE_SHORT, seq=row.seq, status=row.status, end_ms=row.end_ms, name=row.name)
         if ended:
-            tx.note(metrics=metrics.digest(tx, row.id))
+            tx.note(metrics=metrics.digest(tx, row))
 
 
 def set_stage(store: Store, row: Row, stage: str) -> None:

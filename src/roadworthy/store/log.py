@@ -38,7 +38,7 @@ _NEWEST = "SELECT record FROM events ORDER BY seq DESC LIMIT :limit"
 _SEARCH = """
 SELECT record FROM events
 WHERE (CAST(:subject AS TEXT) = '' OR subject = :subject)
-AND (CAST(:kind AS TEXT) = '' OR kind = :kind OR SUBSTR(kind, 1, :kind_length) = :kind_prefix)
+AND (CAST(:kind AS TEXT) = '' OR kind = :kind OR SUBSTR(kind, 1, CAST(:kind_length AS INTEGER)) = :kind_prefix)
 AND (CAST(:actor AS TEXT) = '' OR actor = :actor)
 ORDER BY seq DESC LIMIT :limit
 """
@@ -103,7 +103,7 @@ def append_many(tx: Transaction, events: Sequence[Event]) -> list[Event]:
             }
         )  # fmt: skip
         written.append(numbered)
-    tx.execute_many(_INSERT, rows)
+    tx.insert_many(_INSERT, rows)
     tx.execute(_WRITE_HEAD, size=frontier.size, roots=",".join(root.hex() for root in frontier.roots))
     return written
 

@@ -39,9 +39,9 @@ class Readers:
             if connection is None or getattr(connection, "closed", False):
                 connection = self._new()
             cursor = connection.cursor()
-            cursor.execute(self._begin, {})
+            cursor.execute(self._begin, ())
             yield cursor
-            cursor.execute("COMMIT", {})
+            cursor.execute("COMMIT", ())
             cursor.close()
         except BaseException:
             # Whatever went wrong, a new connection starts clean.

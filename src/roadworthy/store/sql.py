@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from roadworthy.nouns.errors import Fault, conflict, invalid, unavailable
+from roadworthy.store import many_rows
 from roadworthy.store.readers import Readers
 
 Dialect = Literal["sqlite", "postgresql"]
 Row = tuple[Any, ...]
+Parameters = Mapping[str, Any] | Sequence[Any]
 
 LOCK_WAIT_S_MAX = 30.0
 PAGE = 1_000
@@ -38,9 +40,9 @@ class Cursor(Protocol):
 
     rowcount: int
 
-    def execute(self, sql: str, params: Mapping[str, Any], /) -> Any: ...
+    def execute(self, sql: str, params: Parameters, /) -> Any: ...
 
-    def executemany(self, sql: str, params: Iterable[Mapping[str, Any]], /) -> Any: ...
+    def executemany(self, sql: str, params: Iterable[Parameters], /) -> Any: ...
 
     def fetchone(self) -> Any: ...
 
@@ -60,20 +62,27 @@ class Reader:
 
     def rows(self, sql: str, **params: Any) -> list[Row]:
         """All rows of a statement with `:name` parameters."""
-        self._cursor.execute(_native(sql, self.dialect), params)
+        self._run(sql, params)
         return list(self._cursor.fetchall())
 
     def each(self, sql: str, **params: Any) -> Iterator[Row]:
         """The rows one by one, for a table that memory may not hold; ask nothing else before the last."""
-        self._cursor.execute(_native(sql, self.dialect), params)
+        self._run(sql, params)
         while page := self._cursor.fetchmany(PAGE):
             yield from page
 
     def row(self, sql: str, **params: Any) -> Row | None:
         """The first row, or None."""
-        self._cursor.execute(_native(sql, self.dialect), params)
+        self._run(sql, params)
         found: Row | None = self._cursor.fetchone()
         return found
+
+    def _run(self, sql: str, params: Mapping[str, Any]) -> None:
+        if self.dialect == "sqlite":
+            self._cursor.execute(sql, params)
+        else:
+            text, names = _numbered(sql)
+            self._cursor.execute(text, [params[name] for name in names])
 
 
 class Transaction(Reader):
@@ -81,13 +90,24 @@ class Transaction(Reader):
 
     def execute(self, sql: str, **params: Any) -> int:
         """Run a statement; how many rows it changed."""
-        self._cursor.execute(_native(sql, self.dialect), params)
+        self._run(sql, params)
         return self._cursor.rowcount
 
     def execute_many(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Run a statement once per row of parameters."""
-        if rows:
-            self._cursor.executemany(_native(sql, self.dialect), rows)
+        if rows and self.dialect == "sqlite":
+            self._cursor.executemany(sql, rows)
+        elif rows:
+            text, names = _numbered(sql)
+            self._cursor.executemany(text, [[row[name] for name in names] for row in rows])
+
+    def insert_many(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows of which no two have the same key, with `INSERT … VALUES (:a, :b)` and what may follow it."""
+        if self.dialect == "sqlite":
+            self.execute_many(sql, rows)
+            return
+        for statement, params in many_rows.together(sql, rows):
+            self._run(statement, params)
 
 
 class Database:
@@ -199,22 +219,22 @@ class Database:
             yield
             return
         cursor = self._cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {int(wait_ms)}", {})
+        cursor.execute(f"PRAGMA busy_timeout = {int(wait_ms)}", ())
         try:
             yield
         finally:
             if self._connection is not None:
-                cursor.execute(f"PRAGMA busy_timeout = {int(LOCK_WAIT_S_MAX * 1000)}", {})
+                cursor.execute(f"PRAGMA busy_timeout = {int(LOCK_WAIT_S_MAX * 1000)}", ())
 
     @contextmanager
     def _begun(self, begin: str) -> Iterator[Cursor]:
         cursor = self._cursor()
         try:
-            cursor.execute(begin, {})
+            cursor.execute(begin, ())
             self._open = cursor
             self._writing = threading.get_ident()
             yield cursor
-            cursor.execute("COMMIT", {})
+            cursor.execute("COMMIT", ())
         except BaseException as problem:
             self._roll_back(cursor)
             if "readonly" in str(problem.__cause__ or problem) and self._connection is not None:
@@ -233,7 +253,7 @@ class Database:
 
     def _roll_back(self, cursor: Cursor) -> None:
         try:
-            cursor.execute("ROLLBACK", {})
+            cursor.execute("ROLLBACK", ())
         except Exception:
             # Nothing was begun, or the connection is gone: either way a new one starts clean.
             self.close()
@@ -327,9 +347,19 @@ def _connect(url: str, dialect: Dialect) -> Any:
 def _connect_postgresql(url: str) -> Any:
     try:
         import psycopg
+        import psycopg.types.numeric
     except ImportError:
         raise invalid("a PostgreSQL store needs the psycopg driver", fix="pip install 'roadworthy[postgres]'") from None
-    return psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="roadworthy")
+    connection = psycopg.connect(
+        url,
+        autocommit=True,
+        connect_timeout=10,
+        application_name="roadworthy",
+        cursor_factory=psycopg.RawCursor,
+    )
+    # One type for whole numbers of any size, or a statement would be prepared anew for every mixture of sizes.
+    connection.adapters.register_dumper(int, psycopg.types.numeric.Int8Dumper)
+    return connection
 
 
 # A literal, a cast, or a parameter: only the last is rewritten.
@@ -337,10 +367,14 @@ _PARAMETER = re.compile(r"'(?:[^']|'')*'|::\w+|:([a-z_][a-z0-9_]*)")
 
 
 @lru_cache(maxsize=1024)
-def _native(sql: str, dialect: Dialect) -> str:
-    if dialect == "sqlite":
-        return sql
-    return _PARAMETER.sub(lambda m: f"%({m[1]})s" if m[1] else m[0].replace("%", "%%"), sql)
+def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
+    """A statement as PostgreSQL itself takes it, `$1` for the first of the names that are beside it.
+
+    The driver would read a statement with names anew for each execution when it is long or has many of them.
+    """
+    names: dict[str, int] = {}
+    text = _PARAMETER.sub(lambda m: f"${names.setdefault(m[1], len(names) + 1)}" if m[1] else m[0], sql)
+    return text, tuple(names)
 
 
 def is_deadlock(problem: BaseException) -> bool:
