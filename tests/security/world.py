@@ -31,7 +31,11 @@ GRAPHQL = """query Q($run: String, $experiment: String, $key: String) {
   mlflowGetMetricHistoryBulkInterval(input: {runIds: [$run], metricKey: $key}) { metrics { key } apiError { code } }
 }"""
 # What changes without anybody having changed anything.
-PASSING = {"events", "log_head", "tokens", "sessions", "schema_version"}
+PASSING = {"events", "log_head", "tokens", "sessions", "schema_version", "run_shown"}
+PASSING_COLUMNS = {"runs.shown"}
+COLUMNS = """
+SELECT t.name, c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type = 'table' ORDER BY t.name
+"""
 
 
 class Secret(NamedTuple):
@@ -75,11 +79,13 @@ class World:
     def tables(self) -> dict[str, list[tuple[Any, ...]]]:
         """Everything that is kept."""
         with self.store.read() as reader:
-            names = [
-                str(n) for (n,) in reader.rows("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
-            ]
+            columns: dict[str, list[str]] = {}
+            for table, column in reader.rows(COLUMNS):
+                if table not in PASSING and f"{table}.{column}" not in PASSING_COLUMNS:
+                    columns.setdefault(table, []).append(column)
             return {
-                name: sorted(reader.rows(f"SELECT * FROM {name}"), key=repr) for name in names if name not in PASSING
+                table: sorted(reader.rows(f"SELECT {', '.join(names)} FROM {table}"), key=repr)
+                for table, names in columns.items()
             }
 
     def close(self) -> None:

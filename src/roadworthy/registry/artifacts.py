@@ -118,8 +118,8 @@ def remove(store: Store, run_id: str, path: str, *, project: str = "") -> int:
     kind = "run.artifacts_removed" if run_id else "artifact.removed"
     event = Event(kind=kind, subject=run_id or path, project=project, detail={"path": path})
     with store.change(event) as tx:
-        removed = tx.execute(_DELETE, run=run_id, path=path)
-        removed += tx.execute(_DELETE_BELOW[tx.dialect], run=run_id, **_range(path))
+        removed = tx.changed(_DELETE, run=run_id, path=path)
+        removed += tx.changed(_DELETE_BELOW[tx.dialect], run=run_id, **_range(path))
         tx.note(files=removed)
     return removed
 

@@ -123,7 +123,7 @@ def set_stage(store: Store, number: int, stage: str) -> None:
         group = _required(tx, number)
         _about(tx, group)
         tx.execute(_SET_STAGE, id=number, stage=stage, at=at)
-        runs = tx.execute(_SET_RUNS_STAGE, id=number, stage=stage, deleted_ms=at if stage == "deleted" else None)
+        runs = tx.changed(_SET_RUNS_STAGE, id=number, stage=stage, deleted_ms=at if stage == "deleted" else None)
         tx.note(name=group.name, runs=runs)
 
 
@@ -138,7 +138,7 @@ def delete_tag(store: Store, number: int, key: str) -> bool:
     """Take a note back; whether it was there."""
     with store.change(Event(kind="group.untagged", subject=str(number), detail={"tag": key})) as tx:
         _about(tx, _required(tx, number))
-        return tx.execute(_DELETE_TAG, id=number, key=key) > 0
+        return tx.changed(_DELETE_TAG, id=number, key=key) > 0
 
 
 def of_run(tx: Transaction, project: str, group: str, at_ms: int) -> int:

@@ -102,7 +102,7 @@ def replace(tx: Transaction, kind: Kind, run: Row, pairs: Iterable[tuple[str, st
 
 def delete_tag(tx: Transaction, run: Row, key: str) -> bool:
     """Take a tag away; whether it was there."""
-    return tx.execute(_DELETE_TAG, run=run.seq, key=key) > 0
+    return tx.changed(_DELETE_TAG, run=run.seq, key=key) > 0
 
 
 def written(values: Mapping[str, Any]) -> Pairs:

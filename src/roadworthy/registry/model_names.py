@@ -86,7 +86,7 @@ def create(
     at = now_ms(store)
     event = Event(kind="model.named", subject=name, project=project, detail={"tags": sorted(tags or {})})
     with store.change(event) as tx:
-        if tx.execute(_INSERT, name=name, project=project, at=at, description=description) == 0:
+        if tx.changed(_INSERT, name=name, project=project, at=at, description=description) == 0:
             raise conflict("a model has this name already", where=name[:80])
         tx.execute_many(_SET_TAG, [{"name": name, "key": k, "value": v} for k, v in (tags or {}).items()])
         found = find(tx, name)
@@ -181,7 +181,7 @@ def unset_tag(store: Store, name: str, key: str) -> bool:
     """Take a tag from a name; whether it had it."""
     event = Event(kind="model.untagged", subject=name, project=get(store, name).project, detail={"tag": key})
     with store.change(event) as tx:
-        return tx.execute(_UNSET_TAG, name=name, key=key) > 0
+        return tx.changed(_UNSET_TAG, name=name, key=key) > 0
 
 
 def remembered(reader: Reader, name: str) -> int:

@@ -174,7 +174,7 @@ def move(store: Store, held: Version, stage: str, *, archive: bool = False) -> N
     with store.change(Event(kind="model.staged", subject=held.id, project=held.project, detail=detail)) as tx:
         at = model_names.now_ms(store)
         if archive:
-            tx.note(archived=tx.execute(_ARCHIVE, name=held.name, version=held.version, stage=stage, at=at))
+            tx.note(archived=tx.changed(_ARCHIVE, name=held.name, version=held.version, stage=stage, at=at))
         tx.execute(_STAGE, name=held.name, version=held.version, stage=stage, at=at)
         model_names.touch(tx, held.name, at)
 
@@ -184,7 +184,7 @@ def delete(store: Store, held: Version) -> None:
     event = Event(kind="model.version_deleted", subject=held.id, project=held.project)
     with store.change(event) as tx:
         at = model_names.now_ms(store)
-        tx.note(aliases=tx.execute(_UNSET_ALIASES, name=held.name, version=held.version))
+        tx.note(aliases=tx.changed(_UNSET_ALIASES, name=held.name, version=held.version))
         tx.execute(_DELETE, name=held.name, version=held.version, at=at, **REDACTED)
         model_names.touch(tx, held.name, at)
 
@@ -200,7 +200,7 @@ def unset_tag(store: Store, held: Version, key: str) -> bool:
     """Take a tag from a version; whether it had it."""
     event = Event(kind="model.version_untagged", subject=held.id, project=held.project, detail={"tag": key})
     with store.change(event) as tx:
-        return tx.execute(_UNSET_TAG, name=held.name, version=held.version, key=key) > 0
+        return tx.changed(_UNSET_TAG, name=held.name, version=held.version, key=key) > 0
 
 
 def of_row(row: Sequence[object]) -> Version:

@@ -204,21 +204,22 @@ class GroupCommit:
             apart = start < self._apart_until
             done: list[tuple[bool, Any]] = []
             try:
-                with self._store.sql.write(lock_wait_ms=lock_wait_ms) as tx:
+                with self._store.sql.write(lock_wait_ms=lock_wait_ms, pipeline=not apart) as tx:
                     began = True
                     events: list[Event] = []
                     done += [self._one(tx, piece, events, apart=apart) for piece in group]
                     log.append_many(tx, events)
                 break
             except Exception as problem:
-                if isinstance(problem, _Refusal):
+                if is_deadlock(problem):
+                    tries_left -= 1
+                    if tries_left:
+                        continue  # another server's group goes first; none of this one's work was kept
+                elif not apart and not isinstance(problem, Fault):
                     if len(group) > 1:
                         self._apart_until = start + APART_S
                         continue  # once more, each piece up to a savepoint: the others must not notice
-                    return [(False, problem.__cause__)]
-                tries_left -= 1
-                if tries_left and is_deadlock(problem):
-                    continue  # another server's group goes first; none of this one's work was kept
+                    return [(False, problem.__cause__ if isinstance(problem, _Refusal) else problem)]
                 if lock_wait_ms is not None and not began and isinstance(problem, Fault):
                     return None
                 return [(False, problem)] * len(group)

@@ -42,7 +42,7 @@ def take(store: Store, name: str, *, now: float, lease_s: float = LEASE_S) -> st
         row = tx.row(_HOLDER, name=name)
         if row is not None and _is_gone(str(row[0])):
             tx.execute("DELETE FROM leases WHERE name = :name", name=name)
-        taken = tx.execute(_TAKE, name=name, token=token, holder=holder, expires_at=now + lease_s, now=now)
+        taken = tx.changed(_TAKE, name=name, token=token, holder=holder, expires_at=now + lease_s, now=now)
     if not taken:
         who = str(row[0]) if row else "another process"
         raise conflict(f"{name} is held by process {who}", fix="wait until it ends, or stop it")
@@ -63,7 +63,7 @@ def holder(store: Store, name: str, *, now: float) -> str:
 def renew(store: Store, name: str, token: str, *, now: float, lease_s: float = LEASE_S) -> bool:
     """Extend a lease; False when it was lost."""
     with store.append() as tx:
-        return tx.execute(_RENEW, name=name, token=token, expires_at=now + lease_s) == 1
+        return tx.changed(_RENEW, name=name, token=token, expires_at=now + lease_s) == 1
 
 
 def release(store: Store, name: str, token: str) -> None:

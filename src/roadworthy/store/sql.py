@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from roadworthy.nouns.errors import Fault, conflict, invalid, unavailable
 from roadworthy.store import many_rows
+from roadworthy.store.pipelined import pipelined
 from roadworthy.store.readers import Readers
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -38,7 +39,8 @@ MIGRATIONS = "roadworthy.store.migrations"
 class Cursor(Protocol):
     """What both drivers' cursors share, as far as we use it."""
 
-    rowcount: int
+    @property
+    def rowcount(self) -> int: ...
 
     def execute(self, sql: str, params: Parameters, /) -> Any: ...
 
@@ -88,7 +90,11 @@ class Reader:
 class Transaction(Reader):
     """Reads and writes inside one transaction: committed when its block ends, rolled back if it raises."""
 
-    def execute(self, sql: str, **params: Any) -> int:
+    def execute(self, sql: str, **params: Any) -> None:
+        """Run a statement."""
+        self._run(sql, params)
+
+    def changed(self, sql: str, **params: Any) -> int:
         """Run a statement; how many rows it changed."""
         self._run(sql, params)
         return self._cursor.rowcount
@@ -149,11 +155,12 @@ class Database:
                 yield Reader(cursor, self.dialect)
 
     @contextmanager
-    def write(self, *, lock_wait_ms: int | None = None) -> Iterator[Transaction]:
+    def write(self, *, lock_wait_ms: int | None = None, pipeline: bool = False) -> Iterator[Transaction]:
         """A transaction that holds the write lock from its first statement, so that it cannot fail half-way for it.
 
         Args:
             lock_wait_ms: how long to wait for SQLite's lock; `LOCK_WAIT_S_MAX` unless given.
+            pipeline: whether PostgreSQL may say later what is wrong with a statement (store/pipelined.py).
         """
         begin = "BEGIN IMMEDIATE" if self.dialect == "sqlite" else "BEGIN"
         with self._lock:
@@ -161,7 +168,7 @@ class Database:
             assert self._open is None, "a write was begun inside another transaction"
             # Before, lest it overwrites what the disk still has; after, lest it is acknowledged.
             self._refuse_read_only()
-            with self._lock_wait(lock_wait_ms), self._begun(begin) as cursor:
+            with self._lock_wait(lock_wait_ms), self._begun(begin, pipeline=pipeline) as cursor:
                 yield Transaction(cursor, self.dialect)
             self._refuse_read_only()
 
@@ -227,16 +234,19 @@ class Database:
                 cursor.execute(f"PRAGMA busy_timeout = {int(LOCK_WAIT_S_MAX * 1000)}", ())
 
     @contextmanager
-    def _begun(self, begin: str) -> Iterator[Cursor]:
-        cursor = self._cursor()
+    def _begun(self, begin: str, *, pipeline: bool = False) -> Iterator[Cursor]:
+        plain = self._cursor()
         try:
-            cursor.execute(begin, ())
-            self._open = cursor
-            self._writing = threading.get_ident()
-            yield cursor
-            cursor.execute("COMMIT", ())
+            later = pipeline and self.dialect == "postgresql"
+            opened: AbstractContextManager[Cursor] = pipelined(self._connection) if later else nullcontext(plain)
+            with opened as cursor:
+                cursor.execute(begin, ())
+                self._open = cursor
+                self._writing = threading.get_ident()
+                yield cursor
+                cursor.execute("COMMIT", ())
         except BaseException as problem:
-            self._roll_back(cursor)
+            self._roll_back(plain)
             if "readonly" in str(problem.__cause__ or problem) and self._connection is not None:
                 # Opened while the file could not be written, it would stay so when the disk is mended.
                 self._connection.close()
@@ -249,7 +259,7 @@ class Database:
             self._open = None
             self._writing = 0
             if self._connection is not None:
-                cursor.close()
+                plain.close()
 
     def _roll_back(self, cursor: Cursor) -> None:
         try:

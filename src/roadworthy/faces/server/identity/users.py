@@ -105,7 +105,7 @@ def set_hashed(store: Store, name: str, kept: str) -> None:
     """As `set_password`, with what is kept of it made already."""
     sessions.end_all(store, name)
     with store.change(Event(kind="user.password_changed", subject=name)) as tx:
-        if tx.execute(_SET_PASSWORD, name=name, password=kept) == 0:
+        if tx.changed(_SET_PASSWORD, name=name, password=kept) == 0:
             raise _nobody(name)
 
 
@@ -126,7 +126,7 @@ def set_active(store: Store, name: str, *, active: bool) -> None:
     sessions.end_all(store, name)
     kind = "user.enabled" if active else "user.disabled"
     with store.change(Event(kind=kind, subject=name)) as tx:
-        if tx.execute(_SET_ACTIVE, name=name, active=int(active)) == 0:
+        if tx.changed(_SET_ACTIVE, name=name, active=int(active)) == 0:
             raise _nobody(name)
 
 
@@ -134,7 +134,7 @@ def remove(store: Store, name: str) -> None:
     """Forget somebody; what they did stays in the log under their name."""
     sessions.end_all(store, name)
     with store.change(Event(kind="user.removed", subject=name)) as tx:
-        if tx.execute(_DELETE, name=name) == 0:
+        if tx.changed(_DELETE, name=name) == 0:
             raise _nobody(name)
         tx.execute(_DELETE_ROLES, name=name)
 

@@ -171,7 +171,7 @@ def page(reader: Reader, held: EvaluationSet, after: int, limit: int) -> list[tu
 def delete_records(store: Store, held: EvaluationSet, identifiers: Iterable[str]) -> int:
     """Delete records; how many were there."""
     with store.append() as tx:
-        count = sum(tx.execute(_DELETE_RECORD, dataset=held.id, id=each) for each in identifiers)
+        count = sum(tx.changed(_DELETE_RECORD, dataset=held.id, id=each) for each in identifiers)
         at = round(store.clock.now() * 1000)
         tx.execute(
             _UPDATE, id=held.id, digest=_digest(held.name, at), schema=held.schema, profile=_profile(tx, held.id),

@@ -174,7 +174,7 @@ def note_version(store: Store, identifier: str, name: str, version: int) -> None
 def unset_tag(store: Store, held: LoggedModel, key: str) -> bool:
     """Take a tag away; whether it was there."""
     with store.append() as tx:
-        return tx.execute(_UNSET_TAG, model=held.seq, key=key) > 0
+        return tx.changed(_UNSET_TAG, model=held.seq, key=key) > 0
 
 
 def finish(store: Store, held: LoggedModel, status: int) -> LoggedModel:

@@ -121,7 +121,7 @@ def put(tx: Transaction, assessment: Assessment) -> None:
 
 def set_valid(tx: Transaction, trace: int, identifier: str, *, valid: bool) -> bool:
     """Say whether an assessment still holds; whether it is there."""
-    return tx.execute(_SET_VALID, trace=trace, id=identifier, valid=int(valid)) > 0
+    return tx.changed(_SET_VALID, trace=trace, id=identifier, valid=int(valid)) > 0
 
 
 def delete(tx: Transaction, trace: int, identifier: str) -> None:

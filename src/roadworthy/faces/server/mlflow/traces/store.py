@@ -170,7 +170,7 @@ def set_name(tx: Transaction, seq: int, name: str | None) -> None:
 
 def delete_tag(tx: Transaction, seq: int, key: str) -> bool:
     """Take a tag away; whether it was there."""
-    return tx.execute(_DELETE_TAG, trace=seq, key=key) > 0
+    return tx.changed(_DELETE_TAG, trace=seq, key=key) > 0
 
 
 def put_spans(tx: Transaction, seq: int, spans: Iterable[Span]) -> None:

@@ -76,7 +76,7 @@ def due(store: Store, hold_s: float) -> list[Delivery]:
             Delivery(id=row[0], webhook=row[1], body=row[2], attempts=row[3])
             for row in tx.rows(_DUE, now=now, limit=DUE_AT_ONCE)
         ]
-        return [each for each in found if tx.execute(_TAKE, id=each.id, now=now, due_at=now + hold_s) == 1]
+        return [each for each in found if tx.changed(_TAKE, id=each.id, now=now, due_at=now + hold_s) == 1]
 
 
 def next_due(reader: Reader) -> float | None:
