@@ -186,6 +186,7 @@ class Bench:
                     filling.in_bulk(server, before, runs + 1)
                     server.start()
             before = runs + 1
+            servers.settle(taking)
             for question in reading.QUESTIONS:
                 asked = [server for server in taking if (server.name, question.kind) not in slow]
                 answers = reading.ask(asked, question, runs, self._sizes.bound_s)
@@ -208,12 +209,13 @@ class Bench:
         bare.start()
         self._kept.callback(bare.stop)
         reading.raw_history(bare, "0", count)  # makes its pages
+        servers.settle(taking)
         for way, ask in (
             ("raw", lambda s: reading.raw_history(s, runs[s.name], count, self._sizes.bound_s)),
             ("by the stock client", lambda s: reading.stock_history(s, self._peers, runs[s.name], count)),
         ):
             found: dict[str, list[float]] = defaultdict(list)
-            for _ in range(min(2, self._sizes.rounds)):
+            for _ in range(self._sizes.rounds):
                 for server in (*taking, bare):
                     found[server.name].append(ask(server))
             medians = {name: statistics.median(times) for name, times in found.items()}

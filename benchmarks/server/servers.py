@@ -25,6 +25,8 @@ from tests.postgres import Server as PostgreSQL
 from tests.postgres import find_binaries
 
 START_S_MAX = 600.0  # the peers need minutes where all cores are busy
+SETTLE_S_MAX = 90.0
+IDLE_CPU_S = 0.2  # in a second, of all servers together
 MLFLOW = "mlflow"
 FASTTRACKML = "fasttrackml==0.6.0"
 
@@ -219,6 +221,18 @@ def with_driver(peers: Peers) -> None:
 def postgres() -> Database | None:
     binaries = find_binaries()
     return Database(binaries) if binaries else None
+
+
+def settle(servers: Sequence[Running]) -> None:
+    """Wait until none of them works: the last of four workers still loads when the first has answered."""
+    until = time.monotonic() + SETTLE_S_MAX
+    before = float("-inf")
+    while time.monotonic() < until:
+        spent = sum(each.cpu_s() for each in servers)
+        if spent - before < IDLE_CPU_S:
+            return
+        before = spent
+        time.sleep(1.0)
 
 
 def stop_all(servers: Sequence[Running]) -> None:

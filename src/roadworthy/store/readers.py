@@ -11,7 +11,8 @@ from typing import Any
 
 CONNECTIONS_MAX = 8
 CACHE_KIB = 16_384
-MAPPED_BYTES = 1 << 30
+# More would be the page cache counted as the server's own.
+MAPPED_BYTES = 64 << 20
 
 
 class Readers:
