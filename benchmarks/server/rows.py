@@ -217,7 +217,12 @@ class Bench:
             found: dict[str, list[float]] = defaultdict(list)
             for _ in range(self._sizes.rounds):
                 for server in (*taking, bare):
+                    spent = server.cpu_s()
                     found[server.name].append(ask(server))
+                    spent = server.cpu_s() - spent
+                    print(
+                        f"{server.name}, {way}: {found[server.name][-1]:.3f} s, {spent:.2f} s of CPU", file=sys.stderr
+                    )
             medians = {name: statistics.median(times) for name, times in found.items()}
             times = {name: None if each == float("inf") else each for name, each in medians.items()}
             self._row(f"history of {count:,}, {way}", "s", times, less=True, bound_s=self._sizes.bound_s)
