@@ -77,7 +77,9 @@ def expect(world: World, route: Route, url: str, **sent: Any) -> None:
         and said.headers["content-type"] == "application/json"
         and said.body
     ):
-        assert set(msgspec.json.decode(said.body)) >= {"error_code", "message"}
+        # Where MLflow's gateway would answer, errors have the shape of its gateway's.
+        shape = {"detail"} if route.path.startswith("/gateway/") else {"error_code", "message"}
+        assert set(msgspec.json.decode(said.body)) >= shape
 
 
 def known(world: World) -> some.SearchStrategy[Any]:
@@ -140,4 +142,5 @@ def test_compressed_bodies_are_not_opened(world: World) -> None:
         if route.method != "GET":
             url = f"{world.url(route)}?run_uuid={world.secret.run}&path=x"
             said = world.ask("admin", route.method, url, body=bomb, headers={"content-encoding": "gzip"})
-            assert said.status in (403, 413, 415, 501), route
+            # A route that opens bodies has bombs of its own (test_traces.py); here it asks for a header first.
+            assert said.status in ((422,) if route.inflates else (403, 413, 415, 501)), route

@@ -53,7 +53,7 @@ class Scale:
                 stride = step * max(1, math.ceil(span / step / count))
                 first = math.ceil(self.low / stride) * stride
                 moments = [first + k * stride for k in range(int((self.high - first) // stride) + 1)]
-                return [(at, utc(at).strftime(form)) for at in moments]
+                return [(at, utc(at).strftime(form)) for at in moments if self.low <= at <= self.high]
         return []
 
     def _months(self, count: int) -> list[tuple[float, str]]:
