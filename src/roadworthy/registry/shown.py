@@ -3,7 +3,8 @@
 In: text that the server has made of runs for one page, to have it at once for the next. Out: that text, of a page of
 runs in one look-up each. This file owns the table `run_shown` and the column `runs.shown`, which says that a run is in
 it: whoever holds a run to write to it (`run_rows.hold`) reads that column anyway, so that forgetting costs runs that
-nobody has looked at nothing. It is a cache: losing it costs time and nothing else.
+nobody has looked at nothing; it forgets by itself, being the floor below. It is a cache: losing it costs time and
+nothing else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,5 +42,5 @@ def missing(tx: Transaction, runs: Sequence[int]) -> list[Row]:
 
 def keep(tx: Transaction, made: Mapping[int, str]) -> None:
     """Keep text of runs that `missing` held in this transaction."""
-    tx.execute_many(_PUT, [{"run": run, "data": data} for run, data in made.items()])
+    tx.insert_many(_PUT, [{"run": run, "data": data} for run, data in made.items()])
     tx.execute_many(_MARK, [{"run": run} for run in made])

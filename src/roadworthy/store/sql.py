@@ -247,7 +247,8 @@ class Database:
                 cursor.execute("COMMIT", ())
         except BaseException as problem:
             self._roll_back(plain)
-            if "readonly" in str(problem.__cause__ or problem) and self._connection is not None:
+            cause = problem.__cause__ or problem  # of work that was refused, its own words may say anything
+            if isinstance(cause, sqlite3.Error) and "readonly" in str(cause) and self._connection is not None:
                 # Opened while the file could not be written, it would stay so when the disk is mended.
                 self._connection.close()
                 self._connection = None
