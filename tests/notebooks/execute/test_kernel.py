@@ -131,6 +131,20 @@ def test_nothing_is_left_of_a_kernel(tmp_path: Path) -> None:
         assert not _lives(number)
 
 
+def test_a_kernel_ends_by_itself_when_it_is_closed(tmp_path: Path) -> None:
+    for number in range(6):  # asked by message, one in five of them never did
+        with Kernel(cwd=tmp_path) as running:
+            running.execute(f"print({number})")
+        assert running.ending() == "exit code 0"
+
+
+def test_a_kernel_that_will_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roadworthy.notebooks.execute.kernel.SHUTDOWN_S", 0.5)
+    with Kernel(cwd=tmp_path) as running:
+        running.execute("import atexit, time\natexit.register(time.sleep, 300)")
+    assert running.ending().startswith("SIGKILL")
+
+
 def _lives(pid: int) -> bool:
     try:
         os.kill(pid, 0)

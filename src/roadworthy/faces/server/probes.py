@@ -26,7 +26,8 @@ async def ready(server: Server, request: Request) -> Reply:  # noqa: ARG001
         with server.store.read() as reader:
             reader.row("SELECT size FROM log_head WHERE id = 1")
 
-    await asyncio.wait_for(asyncio.to_thread(ask), 5.0)
+    async with asyncio.timeout(5.0):
+        await asyncio.to_thread(ask)
     return text("OK")
 
 

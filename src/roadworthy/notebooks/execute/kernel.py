@@ -35,12 +35,9 @@ LOG_SHOWN = 2_000
 TRIAL = "ROADWORTHY_TRIAL"
 # In the order of the connection file.
 _PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
-# As it ends, ipykernel may wait 10 s for a thread of its own that has ended already, and half a minute for child
-# processes that nobody has asked about; those we end ourselves.
-_HASTEN = (
-    "[setattr(__import__('sys').__dict__[n], 'flush_timeout', 0.3) for n in ('stdout', 'stderr')]",
-    "setattr(get_ipython().kernel, '_process_children', list)",
-)
+# Asked by message to end, an ipykernel of today may wait forever for a thread that flushes to another, ended one; told so
+# from inside, as `exit` in a cell does, it has no message under way.
+_EXIT = "__import__('IPython').get_ipython().exit_now = True"
 _SOCKET_PATH_MAX = 90  # sun_path has 107 bytes
 
 
@@ -80,7 +77,7 @@ class Kernel:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise unavailable(f"the kernel cannot be started: {problem.strerror}", where=command[0]) from None
         self._connected = self._leaving = False
-        self._is_own = not argv
+        self._is_ipykernel = any("ipykernel" in part for part in command)
 
     @property
     def pid(self) -> int:
@@ -188,9 +185,8 @@ class Kernel:
         """Ask the kernel to end, and do not wait: `close` does."""
         if self._connected and not self._leaving and self._process.poll() is None:
             self._leaving = True
-            if self._is_own:
-                self.execute("\n".join(_HASTEN), silent=True, limit_s=1)
-            self._send(self._control, "shutdown_request", {"restart": False})
+            if not self._is_ipykernel or self.execute(_EXIT, silent=True, limit_s=1).end != "ok":
+                self._send(self._control, "shutdown_request", {"restart": False})
 
     def ending(self) -> str:
         """How the process ended, in words."""
