@@ -35,8 +35,8 @@ LOG_SHOWN = 2_000
 TRIAL = "ROADWORTHY_TRIAL"
 # In the order of the connection file.
 _PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
-# Asked by message to end, an ipykernel of today may wait forever for a thread that flushes to another, ended one; told so
-# from inside, as `exit` in a cell does, it has no message under way.
+# Asked by message to end, an ipykernel of today may wait forever for a thread that flushes to another, ended one; told
+# so from inside, as `exit` in a cell does, it has no message under way.
 _EXIT = "__import__('IPython').get_ipython().exit_now = True"
 _SOCKET_PATH_MAX = 90  # sun_path has 107 bytes
 
