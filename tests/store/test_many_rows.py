@@ -36,4 +36,14 @@ def test_a_statement_takes_no_more_rows_than_it_may() -> None:
     rows = [{"k": str(n), "n": n, "x": None} for n in range(2 * many_rows.TOGETHER_MAX + 1)]
     statements = list(many_rows.together(PUT, rows))
     assert [len(params) // 3 for _, params in statements] == [many_rows.TOGETHER_MAX, many_rows.TOGETHER_MAX, 1]
-    assert statements[-1] == (PUT, rows[-1])
+    text, params = statements[-1]
+    assert text == PUT.replace(":k, :n, :x, 'it''s :k'", "$1, $2, $3, 'it''s :k'")
+    assert params == [rows[-1]["k"], rows[-1]["n"], None]
+
+
+@given(count=st.integers(0, 1_000))
+def test_few_statements_take_any_number_of_rows(count: int) -> None:
+    rows = [{"k": str(n), "n": n, "x": None} for n in range(count)]
+    statements = list(many_rows.together(PUT, rows))
+    assert [name for _, params in statements for name in params[::3]] == [row["k"] for row in rows]
+    assert len(statements) <= count // many_rows.TOGETHER_MAX + 3

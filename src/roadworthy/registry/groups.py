@@ -4,14 +4,14 @@ In: names, locations, tags, from `rw`'s own runs and from clients (MLflow's expe
 records. This file owns the tables `groups` and `group_tags`, and the numbers that are given out one after another.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from roadworthy.nouns.errors import conflict, invalid, not_found
 from roadworthy.nouns.event import Event
-from roadworthy.store.sql import Reader, Transaction
+from roadworthy.store.sql import Asked, Reader, Transaction
 from roadworthy.store.store import Store
 
 DEFAULT = "Default"
@@ -21,6 +21,11 @@ _NEXT = "UPDATE counters SET value = value + :count WHERE name = :name RETURNING
 _COLUMNS = "id, name, project, location, stage, created_ms, updated_ms"
 _BY_ID = f"SELECT {_COLUMNS} FROM groups WHERE id = :id"
 _BY_ID_TO_WRITE = {"sqlite": _BY_ID, "postgresql": f"{_BY_ID} FOR UPDATE"}
+_AHEAD = f"""
+SELECT {_COLUMNS} FROM groups WHERE id = ANY(:numbers)
+UNION
+SELECT {_COLUMNS} FROM groups WHERE id IN (SELECT group_id FROM runs WHERE runs.id = ANY(:runs))
+"""
 _BY_NAME = f"SELECT {_COLUMNS} FROM groups WHERE name = :name"
 _INSERT = """
 INSERT INTO groups (id, name, project, location, stage, created_ms, updated_ms)
@@ -90,7 +95,31 @@ def create(
 
 def find(reader: Reader, number: int, *, tags: bool = True) -> Group | None:
     """A group by its number, or None."""
+    ahead: Group | None = None if tags else reader.ahead.get(("group", number))
+    if ahead is not None:
+        return ahead
     return _whole(reader, reader.row(_BY_ID, id=number), tags=tags)
+
+
+def ahead(tx: Transaction, numbers: Sequence[int], runs: Sequence[str]) -> Asked | None:
+    """What reads several groups, and those of several runs, without tags, for the pieces of a group of writes."""
+
+    def take(rows: list[tuple[Any, ...]]) -> None:
+        for group in of_rows(rows):
+            tx.ahead["group", group.id] = group
+
+    if not numbers and not runs:
+        return None
+    return Asked(_AHEAD, {"numbers": sorted(set(numbers)), "runs": sorted(set(runs))}, take)
+
+
+def numbers_ahead(tx: Transaction, name: str, count: int) -> Asked | None:
+    """What takes several numbers of a counter at once; those that nobody wants then are left out."""
+
+    def take(rows: list[tuple[Any, ...]]) -> None:
+        tx.ahead["numbers", name] = iter(range(rows[0][0] - count + 1, rows[0][0] + 1))
+
+    return Asked(_NEXT, {"name": name, "count": count}, take) if count else None
 
 
 def named(reader: Reader, name: str) -> Group | None:
@@ -165,6 +194,9 @@ def of_run(tx: Transaction, project: str, group: str, at_ms: int) -> int:
 
 def next_number(tx: Transaction, name: str, count: int = 1) -> int:
     """The next number of a counter, which stays held until the transaction ends; the last of `count`."""
+    ahead: int | None = next(tx.ahead.get(("numbers", name), iter(())), None) if count == 1 else None
+    if ahead is not None:
+        return ahead
     row = tx.row(_NEXT, name=name, count=count)
     assert row is not None, name
     return int(row[0])

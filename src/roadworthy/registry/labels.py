@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from roadworthy.registry.run_rows import Row
-from roadworthy.store.sql import Dialect, Reader, Transaction
+from roadworthy.store.sql import Asked, Dialect, Reader, Transaction
 
 KEY_LENGTH_MAX = 250
 
@@ -40,6 +40,9 @@ WHERE run = ANY(:runs) GROUP BY run
     }
     for table in ("params", "tags")
 }
+_PARAMS_AHEAD = """
+SELECT r.seq, p.key, p.value FROM runs r LEFT JOIN run_params p ON p.run = r.seq WHERE r.id = ANY(:ids)
+"""
 _PUT = {
     table: f"""
 INSERT INTO run_{table} (run, key, value, group_id) VALUES (:run, :key, :value, :group_id)
@@ -59,7 +62,23 @@ Pairs = list[tuple[str, str]]
 
 def of_run(reader: Reader, kind: Kind, run: int) -> dict[str, str]:
     """All of one run, by key."""
+    ahead: dict[str, str] | None = reader.ahead.get((kind, run))
+    if ahead is not None:
+        return dict(sorted(ahead.items()))
     return dict(sorted(reader.rows(_READ[kind], run=run)))
+
+
+def params_ahead(tx: Transaction, ids: Iterable[str]) -> Asked | None:
+    """What reads the parameters of several runs of PostgreSQL's for the pieces of a group."""
+
+    def take(rows: list[tuple[Any, ...]]) -> None:
+        for run, key, value in rows:
+            found = tx.ahead.setdefault(("params", run), {})
+            if key is not None:
+                found[key] = value
+
+    once = sorted(set(ids))
+    return Asked(_PARAMS_AHEAD, {"ids": once}, take) if once else None
 
 
 def of_runs(reader: Reader, kind: Kind, runs: Sequence[int]) -> dict[int, Pairs]:
@@ -91,6 +110,9 @@ def put(tx: Transaction, kind: Kind, run: Row, pairs: Iterable[tuple[str, str]])
     """Add to what the run has; equal keys are replaced."""
     seq, group_id = run.seq, run.group_id
     once = dict(pairs)  # of equal keys the last
+    ahead: dict[str, str] | None = tx.ahead.get((kind, seq))
+    if ahead is not None:
+        ahead.update(once)
     tx.insert_many(_PUT[kind], [{"run": seq, "key": k, "value": v, "group_id": group_id} for k, v in once.items()])
 
 

@@ -9,7 +9,7 @@ are one: a client that tries again doubles nothing.
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from blake3 import blake3
@@ -19,7 +19,7 @@ from roadworthy.nouns.run import MetricPoint
 from roadworthy.registry import chunks, labels, run_rows
 from roadworthy.registry.chunks import Point
 from roadworthy.registry.run_rows import Row
-from roadworthy.store.sql import Dialect, Reader, Transaction
+from roadworthy.store.sql import Asked, Dialect, Reader, Transaction
 from roadworthy.store.store import Store
 
 NAME_LENGTH_MAX = 250
@@ -33,6 +33,16 @@ _SOME_HEADS: dict[Dialect, str] = {
     "sqlite": f"{_HEADS} AND key IN (SELECT value FROM json_each(:keys))",
     "postgresql": f"{_HEADS} AND key = ANY(:keys)",
 }
+_SOME_AHEAD = """
+SELECT w.id, w.key, r.seq, m.points, m.loose, m.at_ms, m.step, m.value
+FROM unnest(CAST(:ids AS TEXT[]), CAST(:keys AS TEXT[])) AS w (id, key)
+JOIN runs r ON r.id = w.id
+LEFT JOIN LATERAL (SELECT * FROM metrics WHERE run = r.seq AND key = w.key LIMIT 1) m ON TRUE
+"""
+_ALL_AHEAD = """
+SELECT r.seq, m.key, m.points, m.loose, m.at_ms, m.step, m.value
+FROM runs r LEFT JOIN metrics m ON m.run = r.seq WHERE r.id = ANY(:ids)
+"""
 _PUT_HEAD = """
 INSERT INTO metrics (run, key, group_id, value, step, at_ms, points, loose)
 VALUES (:run, :key, :group_id, :value, :step, :at_ms, :points, :loose)
@@ -58,6 +68,8 @@ SELECT key, level, seq, points, data FROM metric_chunks WHERE run = :run ORDER B
 """
 _SET_GROUP = "UPDATE metrics SET group_id = :group_id WHERE run = :run"
 
+# Of a metric: how many points, how many loose chunks, and the latest point's moment, step and value (none for NaN).
+Head = tuple[int, int, int, int, float | None]
 Latest = list[tuple[str, float, int, int]]  # key, value, step, at_ms
 
 
@@ -106,8 +118,8 @@ def append(tx: Transaction, run: Row, by_key: Mapping[str, Sequence[Point]]) -> 
             count = loose = 0
             chunk, latest = chunks.pack(points)
         else:
-            count, loose, at_ms, step, value = head
-            before = (at_ms, step, math.nan if value is None else value)
+            count, loose, at_ms, step, stored = head
+            before = (at_ms, step, _value(stored))
             if count == 1:
                 chunk, latest = chunks.pack([before, *points])
                 count = 0
@@ -138,8 +150,39 @@ def append(tx: Transaction, run: Row, by_key: Mapping[str, Sequence[Point]]) -> 
         )  # fmt: skip
     tx.insert_many(_INSERT_CHUNK, new)
     tx.insert_many(_PUT_HEAD, rows)
+    ahead: _Ahead | None = tx.ahead.get(("metrics", seq_of_run))
+    if ahead is not None:
+        for row in rows:
+            ahead.heads[row["key"]] = row["points"], row["loose"], row["at_ms"], row["step"], row["value"]
     for key, level in full:
         _merge(tx, seq_of_run, key, level)
+
+
+def some_ahead(tx: Transaction, wanted: Iterable[tuple[str, str]]) -> Asked | None:
+    """What reads the heads of metrics, each named by its run's id and its key, for the pieces of a group."""
+
+    def take(rows: list[tuple[Any, ...]]) -> None:
+        for _, key, run, *head in rows:
+            found = tx.ahead.setdefault(("metrics", run), _Ahead({}))
+            found.heads[key] = None if head[0] is None else tuple(head)
+
+    once = dict.fromkeys(wanted)
+    ids, keys = [run for run, _ in once], [key for _, key in once]
+    return Asked(_SOME_AHEAD, {"ids": ids, "keys": keys}, take) if once else None
+
+
+def all_ahead(tx: Transaction, ids: Iterable[str]) -> Asked | None:
+    """What reads the heads of all metrics of several runs of PostgreSQL's for the pieces of a group."""
+
+    def take(rows: list[tuple[Any, ...]]) -> None:
+        for run, key, *head in rows:
+            found = tx.ahead.setdefault(("metrics", run), _Ahead({}))
+            found.whole = True
+            if key is not None:
+                found.heads[key] = tuple(head)
+
+    once = sorted(set(ids))
+    return Asked(_ALL_AHEAD, {"ids": once}, take) if once else None
 
 
 def latest(store: Store, run_id: str) -> dict[str, float]:
@@ -165,7 +208,11 @@ def rows_of_runs(reader: Reader, runs: Sequence[int]) -> list[tuple[Any, ...]]:
 
 def digest(reader: Reader, run: Row) -> str:
     """BLAKE3 over all points of a run, by name, as they lie in its rows and chunks; empty when it has none."""
-    rows = reader.rows(_HEADS, run=run.seq)
+    ahead: _Ahead | None = reader.ahead.get(("metrics", run.seq))
+    if ahead is not None and ahead.whole:
+        rows = [(key, *head) for key, head in ahead.heads.items() if head is not None]
+    else:
+        rows = reader.rows(_HEADS, run=run.seq)
     if not rows:
         return ""
     heads = [
@@ -195,7 +242,18 @@ def check_name(name: str) -> str:
     return name
 
 
-def _heads(tx: Transaction, run: int, keys: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+class _Ahead:
+    """The heads of a run's metrics that were read ahead; `whole` when they are all, and None for what is no metric."""
+
+    def __init__(self, heads: dict[str, Head | None]) -> None:
+        self.heads = heads
+        self.whole = False
+
+
+def _heads(tx: Transaction, run: int, keys: Mapping[str, Any]) -> Mapping[str, Head | None]:
+    ahead: _Ahead | None = tx.ahead.get(("metrics", run))
+    if ahead is not None and (ahead.whole or keys.keys() <= ahead.heads.keys()):
+        return ahead.heads
     if len(keys) == 1:
         row = tx.row(_HEAD, run=run, key=next(iter(keys)))
         rows = [row] if row else []

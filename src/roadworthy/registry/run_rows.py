@@ -6,13 +6,15 @@ In: a run's id. Out: a `Row`. Called by all of registry/ and by the server's hot
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from roadworthy.store.sql import Reader, Transaction
+from roadworthy.store.sql import Asked, Reader, Transaction
 
 COLUMNS = "seq, id, group_id, project, name, actor, status, stage, start_ms, end_ms, location"
 _FIND = f"SELECT {COLUMNS} FROM runs WHERE id = :id"
 _TO_WRITE = f"SELECT {COLUMNS}, shown FROM runs WHERE id = :id"
 # PostgreSQL's writers of one run take turns; SQLite's hold the whole file anyway.
 _HOLD = {"sqlite": _TO_WRITE, "postgresql": f"{_TO_WRITE} FOR UPDATE"}
+# In an order that all servers keep to, or two groups could wait for each other.
+_HOLD_MANY = f"SELECT {COLUMNS}, shown FROM runs WHERE id = ANY(:ids) ORDER BY id FOR UPDATE"
 _FORGET = ("DELETE FROM run_shown WHERE run = :seq", "UPDATE runs SET shown = 0 WHERE seq = :seq")
 
 
@@ -48,6 +50,9 @@ def find(reader: Reader, run_id: str) -> Row | None:
 
 def hold(tx: Transaction, run_id: str) -> Row | None:
     """As `find`, for whoever writes to the run: nobody else does until the transaction ends."""
+    ahead: Row | None = tx.ahead.get(("run", run_id))
+    if ahead is not None:
+        return ahead
     found = tx.row(_HOLD[tx.dialect], id=run_id)
     if found is None:
         return None
@@ -56,6 +61,27 @@ def hold(tx: Transaction, run_id: str) -> Row | None:
     if shown:
         forget(tx, row.seq)
     return row
+
+
+def hold_ahead(tx: Transaction, ids: Iterable[str]) -> Asked | None:
+    """What holds several runs of PostgreSQL's for the pieces of a group."""
+
+    def take(found: list[tuple[Any, ...]]) -> None:
+        for seq, *_, shown in found:
+            if shown:
+                forget(tx, seq)
+        for *columns, _ in found:
+            row = Row(*columns)
+            tx.ahead["run", row.id] = row
+
+    once = sorted(set(ids))
+    return Asked(_HOLD_MANY, {"ids": once}, take) if once else None
+
+
+def changed(tx: Transaction, row: Row) -> None:
+    """A run that is held has other columns now."""
+    if ("run", row.id) in tx.ahead:
+        tx.ahead["run", row.id] = row
 
 
 def forget(tx: Transaction, run: int) -> None:

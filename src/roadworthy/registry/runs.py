@@ -173,7 +173,8 @@ def conclude(store: Store, row: Row) -> None:
     with store.change(
         Event(kind=f"run.{row.status}" if ended else "run.updated", subject=row.id, project=row.project)
     ) as tx:
-        tx.execute(_UPDATE_SHORT, seq=row.seq, status=row.status, end_ms=row.end_ms, name=row.name)
+        tx.update_one(_UPDATE_SHORT, seq=row.seq, status=row.status, end_ms=row.end_ms, name=row.name)
+        run_rows.changed(tx, row)
         if ended:
             tx.note(metrics=metrics.digest(tx, row))
 
@@ -335,7 +336,7 @@ def _record(run: Run) -> _Record:
 def _insert(tx: Transaction, row: Row, *, run_group: str, record: str) -> None:
     columns = row._asdict()
     del columns["stage"]
-    tx.execute(_INSERT, **columns, run_group=run_group, record=record)
+    tx.insert_many(_INSERT, [{**columns, "run_group": run_group, "record": record}])
 
 
 def _update(tx: Transaction, row: Row, run_group: str, record: _Record) -> None:

@@ -37,12 +37,15 @@ INLINE_LOCK_WAIT_MS = 20
 APART_S = 1.0
 
 Work = Callable[[Store], Any]
+# What reads for all pieces of a group at once, and what one piece wants of it.
+Ahead = tuple[Callable[[Transaction, list[Any]], None], Any]
 
 
 class _Piece(NamedTuple):
     work: Work
     actor: str
     source: str
+    ahead: Ahead | None
     done: asyncio.Future[Any]
 
 
@@ -120,7 +123,9 @@ class GroupCommit:
         """How many pieces of work wait."""
         return len(self._waiting)
 
-    def submit(self, work: Work, *, actor: str = "", source: str = "") -> asyncio.Future[Any]:
+    def submit(
+        self, work: Work, *, actor: str = "", source: str = "", ahead: Ahead | None = None
+    ) -> asyncio.Future[Any]:
         """Have `work(store)` done in the next group; its result once it is durable.
 
         Args:
@@ -128,13 +133,15 @@ class GroupCommit:
                 when what it did was taken back.
             actor: who is said to have made the changes.
             source: the address they came from, empty for this machine.
+            ahead: what PostgreSQL is asked for before a group's pieces are done, in as many statements for all of them
+                as for one; the work must be right without it too.
 
         Raises:
             Fault: unavailable when too many wait.
         """
         if len(self._waiting) >= WAITING_MAX:
             raise unavailable("too many writes wait for the disk", fix="try again in a second")
-        piece = _Piece(work, actor, source, asyncio.get_running_loop().create_future())
+        piece = _Piece(work, actor, source, ahead, asyncio.get_running_loop().create_future())
         self._waiting.append(piece)
         if self._timer is not None and self._gathering.enough(len(self._waiting)):
             self._timer.cancel()
@@ -207,6 +214,8 @@ class GroupCommit:
                 with self._store.sql.write(lock_wait_ms=lock_wait_ms, pipeline=not apart) as tx:
                     began = True
                     events: list[Event] = []
+                    if not apart:
+                        _read_ahead(tx, group)
                     done += [self._one(tx, piece, events, apart=apart) for piece in group]
                     log.append_many(tx, events)
                 break
@@ -247,3 +256,14 @@ class GroupCommit:
             tx.execute("RELEASE SAVEPOINT piece")
         events += store.events
         return True, result
+
+
+def _read_ahead(tx: Transaction, group: list[_Piece]) -> None:
+    if tx.dialect == "sqlite" or len(group) == 1:
+        return  # asking costs nothing, or less in plain statements
+    wanted: dict[Callable[[Transaction, list[Any]], None], list[Any]] = {}
+    for piece in group:
+        if piece.ahead is not None:
+            wanted.setdefault(piece.ahead[0], []).append(piece.ahead[1])
+    for read, wants in wanted.items():
+        read(tx, wants)

@@ -1,8 +1,8 @@
 """Many rows in one statement: what PostgreSQL is spared when a batch is written.
 
-In: an `INSERT … VALUES (:a, :b)` and rows of parameters. Out: statements of up to `TOGETHER_MAX` rows each, with the
-parameters numbered. Called by `Transaction.insert_many` (store/sql.py): a row at a time, PostgreSQL and its driver take
-longer over each row's messages than over the row. SQLite has no messages, and takes the rows as they are.
+In: an `INSERT … VALUES (:a, :b)` and rows of parameters. Out: statements as PostgreSQL takes them, of up to
+`TOGETHER_MAX` rows each, with their parameters in order. A row at a time, PostgreSQL and its driver take longer over
+each row's messages than over the row. SQLite has no messages, and takes the rows as they are.
 """
 
 import re
@@ -10,33 +10,37 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-# Statements of the same number of rows are prepared once; more rows at once save nothing.
-TOGETHER_MAX = 64
+TOGETHER_MAX = 64  # more rows at once save nothing
+# Statements are prepared once for each number of rows, so that there are not to be too many of these.
+_COUNTS = (64, 48, 32, 24, 16, 12, *range(8, 0, -1))
 _VALUES = re.compile(r"\bVALUES\s*\(([^()]*)\)")
 # A literal, a cast, or a parameter: only the last is numbered.
 _PARAMETER = re.compile(r"'(?:[^']|'')*'|::\w+|:([a-z_][a-z0-9_]*)")
 
 
-def together(sql: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+def together(sql: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[Any]]]:
     """The statements that write `rows`, each with its parameters."""
-    for start in range(0, len(rows), TOGETHER_MAX):
-        some = rows[start : start + TOGETHER_MAX]
-        if len(some) == 1:
-            yield sql, dict(some[0])
-        else:
-            yield (
-                _of_rows(sql, len(some)),
-                {f"{name}_{n}": value for n, row in enumerate(some) for name, value in row.items()},
-            )
+    start = 0
+    while start < len(rows):
+        left = len(rows) - start
+        count = next(count for count in _COUNTS if count <= left)
+        statement, names = _of_rows(sql, count)
+        yield statement, [row[name] for row in rows[start : start + count] for name in names]
+        start += count
 
 
 @lru_cache(maxsize=512)
-def _of_rows(sql: str, count: int) -> str:
+def _of_rows(sql: str, count: int) -> tuple[str, tuple[str, ...]]:
+    """The statement of so many rows, and the names of each row's parameters in order."""
     found = _VALUES.search(sql)
     assert found is not None, sql
-    values = ", ".join(f"({_numbered(found[1], n)})" for n in range(count))
-    return f"{sql[: found.start()]}VALUES {values}{sql[found.end() :]}"
+    names: list[str] = []
 
+    def numbered(parameter: re.Match[str]) -> str:
+        if not parameter[1]:
+            return parameter[0]
+        names.append(parameter[1])
+        return f"${len(names)}"
 
-def _numbered(row: str, n: int) -> str:
-    return _PARAMETER.sub(lambda found: f"{found[0]}_{n}" if found[1] else found[0], row)
+    values = ", ".join(f"({_PARAMETER.sub(numbered, found[1])})" for _ in range(count))
+    return f"{sql[: found.start()]}VALUES {values}{sql[found.end() :]}", tuple(names[: len(names) // count])

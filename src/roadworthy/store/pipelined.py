@@ -1,15 +1,25 @@
 """Statements to PostgreSQL that do not wait for the answers to those before them.
 
 In: a connection. Out: a cursor as store/sql.py uses one, for one transaction. What it writes is sent and not waited
-for; what it reads waits, and so does the transaction's end, so that a commit is known when its block ends. Between them
-a group of writes (store/group.py) takes one way to the database and back for each read, not for each statement.
+for; what it reads waits, and so does the transaction's end, so that a commit is known when its block ends. Rows that
+are to be written are kept until the transaction next asks for something, so that rows of several pieces of work are
+one statement; and what a group's pieces will read can be read ahead of them, at once (store/group.py). So a group takes
+a few ways to the database and back, not one for each read of each piece.
 
 What goes wrong shows at the next wait, perhaps in a later piece of the work than the one it went wrong in.
 """
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
+
+from roadworthy.store import many_rows
+
+Row = Mapping[str, Any]
+
+_KEY = re.compile(r"\bON CONFLICT\s*\(([^()]*)\)")
 
 
 class Pipelined:
@@ -17,12 +27,20 @@ class Pipelined:
 
     Args:
         connection, pipeline: psycopg's.
+
+    Attributes:
+        ahead: what was read ahead, and is still so: whoever writes rows of it with `insert_later` or `update_later`
+            puts right what it says; any other statement that may change something empties it.
     """
 
     def __init__(self, connection: Any, pipeline: Any) -> None:
         self._connection = connection
         self._pipeline = pipeline
         self._last: Any = None
+        self._inserts: dict[str, list[Row]] = {}
+        self._keys: dict[str, set[tuple[Any, ...]]] = {}
+        self._updates: list[tuple[str, Sequence[Any]]] = []
+        self.ahead: dict[Hashable, Any] = {}
 
     @property
     def rowcount(self) -> int:
@@ -31,12 +49,41 @@ class Pipelined:
         return int(self._last.rowcount)
 
     def execute(self, sql: str, params: Any, /) -> None:
-        self._last = self._connection.cursor()
-        self._last.execute(sql, params)
+        self._catch_up()
+        if not sql.lstrip().startswith("SELECT"):
+            self.ahead.clear()
+        self._send(sql, params)
 
     def executemany(self, sql: str, params: Iterable[Any], /) -> None:
+        self._catch_up()
+        self.ahead.clear()
         self._last = self._connection.cursor()
         self._last.executemany(sql, params)
+
+    def insert_later(self, sql: str, rows: Sequence[Row]) -> None:
+        """Insert rows before anything is asked of the database, with other rows of the same statement."""
+        named = _key_of(sql)
+        if named:
+            keys = self._keys.setdefault(sql, set())
+            new = {tuple(row[name] for name in named) for row in rows}
+            if not keys.isdisjoint(new):  # one statement may not change a row twice
+                self._catch_up()
+                keys = self._keys.setdefault(sql, set())
+            keys |= new
+        self._inserts.setdefault(sql, []).extend(rows)
+
+    def update_later(self, sql: str, params: Sequence[Any]) -> None:
+        """Change a row by its key before anything is asked of the database, after all that is inserted till then."""
+        self._updates.append((sql, params))
+
+    def together(self, statements: Iterable[tuple[str, Sequence[Any]]]) -> list[list[Any]]:
+        """The rows of several statements, for which it is waited once; they may hold rows, and change none."""
+        self._catch_up()
+        asked = []
+        for sql, params in statements:
+            self._send(sql, params)
+            asked.append(self._last)
+        return [cursor.fetchall() for cursor in asked]
 
     def fetchone(self) -> Any:
         return self._last.fetchone()
@@ -50,9 +97,33 @@ class Pipelined:
     def close(self) -> None:
         """Nothing: its cursors end with the pipeline."""
 
+    def _send(self, sql: str, params: Any) -> None:
+        self._last = self._connection.cursor()
+        self._last.execute(sql, params)
+
+    def _catch_up(self) -> None:
+        """Send what was left for later."""
+        if self._inserts:
+            inserts, self._inserts = self._inserts, {}
+            self._keys.clear()
+            for sql, rows in inserts.items():
+                for statement, params in many_rows.together(sql, rows):
+                    self._send(statement, params)
+        if self._updates:
+            updates, self._updates = self._updates, []
+            for sql, values in updates:
+                self._send(sql, values)
+
 
 @contextmanager
 def pipelined(connection: Any) -> Iterator[Pipelined]:
     """A cursor whose statements are all answered, and none has failed, when the block ends."""
     with connection.pipeline() as pipeline:
         yield Pipelined(connection, pipeline)
+
+
+@lru_cache(maxsize=256)
+def _key_of(sql: str) -> tuple[str, ...]:
+    """The columns by which rows of an insert are told apart, if it may meet some that are there."""
+    found = _KEY.search(sql)
+    return tuple(name.strip() for name in found[1].split(",")) if found else ()

@@ -11,7 +11,7 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from importlib import resources
@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from roadworthy.nouns.errors import Fault, conflict, invalid, unavailable
 from roadworthy.store import many_rows
-from roadworthy.store.pipelined import pipelined
+from roadworthy.store.pipelined import Pipelined, pipelined
 from roadworthy.store.readers import Readers
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -31,6 +31,12 @@ LOCK_WAIT_S_MAX = 30.0
 PAGE = 1_000
 # PostgreSQL's default level would show each statement another moment.
 _READ: dict[Dialect, str] = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"}
+# What the writer of a server asks for it names by its key, again and again. PostgreSQL would plan most of it anew each
+# time; or plan it while tables are small, keep that, and read the tables whole.
+_ONLY_WRITES = """
+SET plan_cache_mode = force_generic_plan; SET jit = off;
+SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off
+"""
 # Any fixed number: the advisory lock under which PostgreSQL migrations run.
 MIGRATION_LOCK = 0x726F6164
 MIGRATIONS = "roadworthy.store.migrations"
@@ -55,12 +61,25 @@ class Cursor(Protocol):
     def close(self) -> None: ...
 
 
+class Asked(NamedTuple):
+    """A statement with `:name` parameters, and what takes its rows."""
+
+    sql: str
+    params: Mapping[str, Any]
+    take: Callable[[list[Row]], None]
+
+
 class Reader:
     """Reads inside one transaction: everything it returns is of one moment."""
 
     def __init__(self, cursor: Cursor, dialect: Dialect) -> None:
         self._cursor = cursor
         self.dialect: Dialect = dialect
+
+    @property
+    def ahead(self) -> dict[Hashable, Any]:
+        """What was read ahead for a group's pieces (store/pipelined.py); empty outside groups."""
+        return self._cursor.ahead if isinstance(self._cursor, Pipelined) else {}
 
     def rows(self, sql: str, **params: Any) -> list[Row]:
         """All rows of a statement with `:name` parameters."""
@@ -108,12 +127,35 @@ class Transaction(Reader):
             self._cursor.executemany(text, [[row[name] for name in names] for row in rows])
 
     def insert_many(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows of which no two have the same key, with `INSERT … VALUES (:a, :b)` and what may follow it."""
+        """Insert rows of which no two have the same key, with `INSERT … VALUES (:a, :b)` and what may follow it.
+
+        In a group they are inserted when something is next asked of the database.
+        """
         if self.dialect == "sqlite":
             self.execute_many(sql, rows)
-            return
-        for statement, params in many_rows.together(sql, rows):
-            self._run(statement, params)
+        elif isinstance(self._cursor, Pipelined):
+            self._cursor.insert_later(sql, rows)
+        else:
+            for statement, params in many_rows.together(sql, rows):
+                self._cursor.execute(statement, params)
+
+    def update_one(self, sql: str, **params: Any) -> None:
+        """Change a row by its key; in a group, when something is next asked of the database."""
+        if isinstance(self._cursor, Pipelined):
+            text, names = _numbered(sql)
+            self._cursor.update_later(text, [params[name] for name in names])
+        else:
+            self._run(sql, params)
+
+    def together(self, asked: Sequence[Asked]) -> None:
+        """Ask several things, none of which depends on another's answer, and wait once."""
+        if isinstance(self._cursor, Pipelined):
+            numbered = [(*_numbered(each.sql), each.params) for each in asked]
+            answers = self._cursor.together((text, [given[name] for name in names]) for text, names, given in numbered)
+        else:
+            answers = [self.rows(each.sql, **each.params) for each in asked]
+        for each, rows in zip(asked, answers, strict=True):
+            each.take(rows)
 
 
 class Database:
@@ -122,7 +164,8 @@ class Database:
     Args:
         url: a path for SQLite, or `postgresql://user@host:port/database`.
 
-    A server calls `read_beside` once: from then on reads have connections of their own and wait for no writer.
+    A server calls `read_beside` once: from then on reads have connections of their own and wait for no writer, and the
+    other connection is for writes.
     """
 
     def __init__(self, url: str) -> None:
@@ -139,6 +182,9 @@ class Database:
         self._readers = Readers(
             lambda: _connect(self.url, self.dialect), _READ[self.dialect], sqlite=self.dialect == "sqlite"
         )
+        with self._lock:
+            if self._connection is not None and self.dialect == "postgresql":
+                self._connection.execute(_ONLY_WRITES)
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
@@ -273,6 +319,8 @@ class Database:
         if self._connection is None or getattr(self._connection, "closed", False):
             try:
                 self._connection = _connect(self.url, self.dialect)
+                if self._readers is not None and self.dialect == "postgresql":
+                    self._connection.execute(_ONLY_WRITES)
             except Exception as problem:
                 fault = as_fault(problem, self.url)
                 if fault is None:

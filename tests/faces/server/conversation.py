@@ -51,6 +51,19 @@ class Conversation:
         sent = {"host": "127.0.0.1", "content-length": str(sum(map(len, chunks))), **(headers or {})}
         return self._runner.run(self._ask(method, url, chunks, sent, source))
 
+    def ask_together(self, requests: Iterable[tuple[str, str, Any]]) -> list[Answer]:
+        """Several requests, each a method, a URL and what is sent as JSON, that arrive at the same moment."""
+
+        async def all_of_them() -> list[Answer]:
+            asking = []
+            for method, url, json in requests:
+                body = msgspec.json.encode(json)
+                headers = {"host": "127.0.0.1", "content-length": str(len(body))}
+                asking.append(self._ask(method, url, [body], headers, "127.0.0.1"))
+            return await asyncio.gather(*asking)
+
+        return self._runner.run(all_of_them())
+
     async def _ask(self, method: str, url: str, chunks: list[bytes], headers: dict[str, str], source: str) -> Answer:
         parts = urlsplit(url)
         scope = {

@@ -18,7 +18,7 @@ from roadworthy.faces.server.identity.who import Identity
 from roadworthy.faces.server.identity.workloads import Workload, Workloads
 from roadworthy.nouns.errors import Fault, unavailable
 from roadworthy.serving.counters import Counters
-from roadworthy.store.group import GroupCommit
+from roadworthy.store.group import Ahead, GroupCommit
 from roadworthy.store.store import Store
 
 T = TypeVar("T")
@@ -94,13 +94,13 @@ class Server:
         gauge("roadworthy_changes", "Changes committed.", lambda: float(self.group.pieces))
         gauge("roadworthy_reads_waiting", "Searches that wait or run.", lambda: float(self._reads_waiting))
 
-    async def write(self, work: Callable[[Store], T], identity: Identity) -> T:
+    async def write(self, work: Callable[[Store], T], identity: Identity, *, ahead: Ahead | None = None) -> T:
         """Do `work(store)` in the next group; its result once it is durable.
 
         The store it is given is inside the transaction: room functions that change or read work on it as on any other.
         `work` waits for nothing but the store, and what it raises takes back what it did.
         """
-        result: T = await self.group.submit(work, actor=identity.name, source=identity.source)
+        result: T = await self.group.submit(work, actor=identity.name, source=identity.source, ahead=ahead)
         return result
 
     def some_time(self, work: Callable[[Store], None], then: Callable[[], None] = lambda: None) -> None:

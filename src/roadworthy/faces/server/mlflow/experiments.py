@@ -153,15 +153,15 @@ async def delete_tag(server: Server, request: Request) -> Reply:
     return await _change(server, request, message.experiment_id, work)
 
 
-def require(reader: Reader, sent: str, identity: Identity, need: Need = "viewer") -> Group:
-    """The group of a number as it was sent.
+def require(reader: Reader, sent: str | int, identity: Identity, need: Need = "viewer", *, tags: bool = True) -> Group:
+    """The group of a number as it was sent, or as a number.
 
     Raises:
         WireError: RESOURCE_DOES_NOT_EXIST, also for what the identity may not see.
         Fault: refused when it may see and not do what is asked.
     """
-    number = run_rules.experiment_id(sent)
-    group = groups.find(reader, number)
+    number = sent if isinstance(sent, int) else run_rules.experiment_id(sent)
+    group = groups.find(reader, number, tags=tags)
     if group is None or not identity.may("viewer", group.project):
         raise missing(f"No Experiment with id={number} exists")
     identity.require(need, group.project)

@@ -5,7 +5,7 @@ event by itself: the event that ends the run carries the digest of its points.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from roadworthy.faces.server.http import Reply, Request, Route
 from roadworthy.faces.server.identity.who import Identity
 from roadworthy.faces.server.mlflow import run_rules
 from roadworthy.faces.server.mlflow.logged_models import store as logged_models
-from roadworthy.faces.server.mlflow.runs import NAME_TAG, active, named
+from roadworthy.faces.server.mlflow.runs import NAME_TAG, active, ahead, named
 from roadworthy.faces.server.mlflow.schema import run as schema
 from roadworthy.faces.server.mlflow.wire import answer, endpoint, invalid, missing, read, required
 from roadworthy.faces.server.server import Server
@@ -51,7 +51,7 @@ async def log_metric(server: Server, request: Request) -> Reply:
         if message.model_id:
             logged_models.attach_metrics(tx, row.project, [_of_model(row, message)])
 
-    return await _append(server, run_id, request.identity, work)
+    return await _append(server, run_id, request.identity, work, keys=points)
 
 
 async def log_batch(server: Server, request: Request) -> Reply:
@@ -74,7 +74,9 @@ async def log_batch(server: Server, request: Request) -> Reply:
         if tags:
             labels.put(tx, "tags", row, tags.items())
 
-    return await _append(server, message.run_id, request.identity, work, name=tags.get(NAME_TAG, ""))
+    return await _append(
+        server, message.run_id, request.identity, work, name=tags.get(NAME_TAG, ""), keys=points, params=bool(params)
+    )
 
 
 async def log_param(server: Server, request: Request) -> Reply:
@@ -190,9 +192,22 @@ def _of_model(row: Row, sent: schema.Point | schema.LogMetric) -> logged_models.
 
 
 async def _append(
-    server: Server, run_id: str, identity: Identity, work: Callable[[Transaction, Row], None], *, name: str = ""
+    server: Server,
+    run_id: str,
+    identity: Identity,
+    work: Callable[[Transaction, Row], None],
+    *,
+    name: str = "",
+    keys: Collection[str] = (),
+    params: bool = False,
 ) -> Reply:
-    """Append to a run; a new name of the run, which is a change and not an appendix, is an event."""
+    """Append to a run.
+
+    Args:
+        name: a new one of the run, which is a change and not an appendix: an event.
+        keys: of the metrics that it appends to.
+        params: whether it reads the run's parameters.
+    """
 
     def piece(store: Store) -> None:
         with store.append() as tx:
@@ -201,7 +216,8 @@ async def _append(
             if name and name != row.name:
                 runs.conclude(store, row._replace(name=name))
 
-    await server.write(piece, identity)
+    some = keys if len(keys) <= metrics.KEYS_ASKED_FOR_MAX else ()
+    await server.write(piece, identity, ahead=ahead(run_id, keys=some, params=params))
     return answer()
 
 

@@ -72,9 +72,13 @@ def experiment_tag(key: str, value: str) -> None:
     _no_null("value", value)
 
 
+def is_run_id(value: str) -> bool:
+    return _RUN_ID.fullmatch(value) is not None
+
+
 def run_id(value: str) -> None:
     """A run's id, as far as batches are particular about it."""
-    if not _RUN_ID.fullmatch(value):
+    if not is_run_id(value):
         raise wire.invalid(f"Invalid value {json.dumps(value[: wire.SHOWN])} for parameter 'run_id' supplied.")
 
 

@@ -3,6 +3,8 @@
 In: requests of clients. Out: rows of registry/runs.py in MLflow's words. What a run logs is in run_logging.py.
 """
 
+from collections.abc import Collection
+
 from msgspec import UNSET
 
 from roadworthy.faces.server.http import Reply, Request, Route
@@ -11,8 +13,10 @@ from roadworthy.faces.server.mlflow import experiments, random_names, run_rules,
 from roadworthy.faces.server.mlflow.schema import run as schema
 from roadworthy.faces.server.mlflow.wire import answer, endpoint, invalid, missing, read, required
 from roadworthy.faces.server.server import Server
-from roadworthy.registry import labels, run_rows, runs
+from roadworthy.registry import labels, read_ahead, run_rows, runs
+from roadworthy.registry.read_ahead import Wanted
 from roadworthy.registry.run_rows import Row
+from roadworthy.store.group import Ahead
 from roadworthy.store.sql import Transaction
 from roadworthy.store.store import Store
 
@@ -32,9 +36,11 @@ async def create(server: Server, request: Request) -> Reply:
     run_rules.tag(NAME_TAG, name)
     tags.setdefault(NAME_TAG, name)
 
+    number = run_rules.experiment_id(message.experiment_id)
+
     def work(store: Store) -> schema.Run:
         with store.read() as reader:
-            group = experiments.require(reader, message.experiment_id, request.identity, "editor")
+            group = experiments.require(reader, number, request.identity, "editor", tags=False)
             if group.stage != "active":
                 raise invalid(
                     f"The experiment {group.id} must be in the 'active' state. Current state is {group.stage}."
@@ -49,7 +55,8 @@ async def create(server: Server, request: Request) -> Reply:
                 inputs=schema.RunInputs(),
             )
 
-    return answer(schema.Answer(run=await server.write(work, request.identity)))
+    wanted = read_ahead.read, Wanted(begins_in=number)
+    return answer(schema.Answer(run=await server.write(work, request.identity, ahead=wanted)))
 
 
 async def get(server: Server, request: Request) -> Reply:
@@ -84,7 +91,8 @@ async def update(server: Server, request: Request) -> Reply:
                 runs.conclude(store, changed)
             return run_shown.info(tx, changed)
 
-    return answer(schema.InfoAnswer(run_info=await server.write(work, request.identity)))
+    wanted = ahead(run_id, keys=None if status in runs.ENDED else (), place=True)
+    return answer(schema.InfoAnswer(run_info=await server.write(work, request.identity, ahead=wanted)))
 
 
 async def delete(server: Server, request: Request) -> Reply:
@@ -104,6 +112,13 @@ def named(message: schema.OfRun) -> str:
     run_id = message.run_id or message.run_uuid
     required(run_id, "run_id")
     return run_id
+
+
+def ahead(run_id: str, *, keys: Collection[str] | None = (), params: bool = False, place: bool = False) -> Ahead | None:
+    """What a write to a run may have read ahead; nothing for what cannot be a run's id."""
+    if not run_rules.is_run_id(run_id):
+        return None
+    return read_ahead.read, Wanted(run=run_id, params=params, keys=keys, place=place)
 
 
 def held(tx: Transaction, run_id: str, identity: Identity, need: Need = "editor") -> Row:
