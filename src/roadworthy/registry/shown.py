@@ -27,7 +27,10 @@ SELECT {run_rows.COLUMNS} FROM runs WHERE seq = ANY(:runs) AND shown = 0 FOR UPD
 """,
 }
 _PUT = "INSERT INTO run_shown (run, data) VALUES (:run, :data)"
-_MARK = "UPDATE runs SET shown = 1 WHERE seq = :run"
+_MARK: dict[Dialect, str] = {
+    "sqlite": "UPDATE runs SET shown = 1 WHERE seq IN (SELECT value FROM json_each(:runs))",
+    "postgresql": "UPDATE runs SET shown = 1 WHERE seq = ANY(:runs)",
+}
 
 
 def of_runs(reader: Reader, runs: Sequence[int]) -> dict[int, str]:
@@ -43,4 +46,4 @@ def missing(tx: Transaction, runs: Sequence[int]) -> list[Row]:
 def keep(tx: Transaction, made: Mapping[int, str]) -> None:
     """Keep text of runs that `missing` held in this transaction."""
     tx.insert_many(_PUT, [{"run": run, "data": data} for run, data in made.items()])
-    tx.execute_many(_MARK, [{"run": run} for run in made])
+    tx.execute(_MARK[tx.dialect], runs=labels.listed(tx, list(made)))

@@ -28,6 +28,7 @@ Row = tuple[Any, ...]
 Parameters = Mapping[str, Any] | Sequence[Any]
 
 LOCK_WAIT_S_MAX = 30.0
+LOCK_WAIT_MS_MAX = int(LOCK_WAIT_S_MAX * 1000)
 PAGE = 1_000
 # PostgreSQL's default level would show each statement another moment.
 _READ: dict[Dialect, str] = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"}
@@ -175,6 +176,8 @@ class Database:
         self._connection: Any = None
         self._open: Cursor | None = None
         self._writing = 0  # the thread whose transaction is open
+        self._lock_wait_ms = LOCK_WAIT_MS_MAX
+        self._folder = str(Path(url).parent)
         self._readers: Readers | None = None
 
     def read_beside(self) -> None:
@@ -214,7 +217,7 @@ class Database:
             assert self._open is None, "a write was begun inside another transaction"
             # Before, lest it overwrites what the disk still has; after, lest it is acknowledged.
             self._refuse_read_only()
-            with self._lock_wait(lock_wait_ms), self._begun(begin, pipeline=pipeline) as cursor:
+            with self._begun(begin, pipeline=pipeline, lock_wait_ms=lock_wait_ms) as cursor:
                 yield Transaction(cursor, self.dialect)
             self._refuse_read_only()
 
@@ -248,7 +251,7 @@ class Database:
         of them with success, without writing anything.
         """
         try:
-            flags = os.statvfs(Path(self.url).parent).f_flag if self.dialect == "sqlite" else 0
+            flags = os.statvfs(self._folder).f_flag if self.dialect == "sqlite" else 0
         except OSError:
             return  # what opens the store says what is wrong
         if flags & os.ST_RDONLY:
@@ -267,22 +270,10 @@ class Database:
             raise fault from problem
 
     @contextmanager
-    def _lock_wait(self, wait_ms: int | None) -> Iterator[None]:
-        if wait_ms is None or self.dialect != "sqlite":
-            yield
-            return
-        cursor = self._cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {int(wait_ms)}", ())
-        try:
-            yield
-        finally:
-            if self._connection is not None:
-                cursor.execute(f"PRAGMA busy_timeout = {int(LOCK_WAIT_S_MAX * 1000)}", ())
-
-    @contextmanager
-    def _begun(self, begin: str, *, pipeline: bool = False) -> Iterator[Cursor]:
+    def _begun(self, begin: str, *, pipeline: bool = False, lock_wait_ms: int | None = None) -> Iterator[Cursor]:
         plain = self._cursor()
         try:
+            self._set_lock_wait(plain, lock_wait_ms or LOCK_WAIT_MS_MAX)
             later = pipeline and self.dialect == "postgresql"
             opened: AbstractContextManager[Cursor] = pipelined(self._connection) if later else nullcontext(plain)
             with opened as cursor:
@@ -308,6 +299,12 @@ class Database:
             if self._connection is not None:
                 plain.close()
 
+    def _set_lock_wait(self, cursor: Cursor, wait_ms: int) -> None:
+        """How long SQLite's lock is waited for; said only when it is another time than before."""
+        if self.dialect == "sqlite" and wait_ms != self._lock_wait_ms:
+            cursor.execute(f"PRAGMA busy_timeout = {int(wait_ms)}", ())
+            self._lock_wait_ms = wait_ms
+
     def _roll_back(self, cursor: Cursor) -> None:
         try:
             cursor.execute("ROLLBACK", ())
@@ -319,6 +316,7 @@ class Database:
         if self._connection is None or getattr(self._connection, "closed", False):
             try:
                 self._connection = _connect(self.url, self.dialect)
+                self._lock_wait_ms = LOCK_WAIT_MS_MAX
                 if self._readers is not None and self.dialect == "postgresql":
                     self._connection.execute(_ONLY_WRITES)
             except Exception as problem:

@@ -96,8 +96,7 @@ async def come_back(server: Server, request: Request) -> Reply:
 async def out(server: Server, request: Request) -> Reply:
     value = sent_cookie(server, request, COOKIE)
     if value:
-        await server.write(lambda store: sessions.end(store, value), request.identity)
-        server.door.forget()
+        await server.write_access(lambda store: sessions.end(store, value), request.identity)
     return Reply(303, b"", "text/html", (header("location", LOGIN), _cookie(server, COOKIE, "", 0)))
 
 

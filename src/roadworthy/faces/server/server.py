@@ -103,6 +103,12 @@ class Server:
         result: T = await self.group.submit(work, actor=identity.name, source=identity.source, ahead=ahead)
         return result
 
+    async def write_access(self, work: Callable[[Store], T], identity: Identity) -> T:
+        """As `write`, of what says who may do what: when it returns, nobody is known any more from before."""
+        result = await self.write(work, identity)
+        self.door.forget()
+        return result
+
     def some_time(self, work: Callable[[Store], None], then: Callable[[], None] = lambda: None) -> None:
         """Do `work(store)` in a group to come, and `then()`; nobody waits for it, and nobody hears when it fails."""
 

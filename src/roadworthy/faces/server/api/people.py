@@ -97,8 +97,7 @@ async def token_create(server: Server, request: Request) -> Made:
 
 async def token_revoke(server: Server, request: Request) -> Done:
     """End a token."""
-    await server.write(lambda store: tokens.revoke(store, request.args["token"]), request.identity)
-    server.door.forget()
+    await server.write_access(lambda store: tokens.revoke(store, request.args["token"]), request.identity)
     return Done()
 
 
@@ -139,15 +138,13 @@ async def user_change(server: Server, request: Request) -> Person:
             users.set_role(store, name, project, None)
         return users.get(store, name)
 
-    changed = await server.write(work, request.identity)
-    server.door.forget()
+    changed = await server.write_access(work, request.identity)
     return _person(changed)
 
 
 async def user_remove(server: Server, request: Request) -> Done:
     """Forget a user; what they did stays in the log."""
-    await server.write(lambda store: users.remove(store, request.args["user"]), request.identity)
-    server.door.forget()
+    await server.write_access(lambda store: users.remove(store, request.args["user"]), request.identity)
     return Done()
 
 

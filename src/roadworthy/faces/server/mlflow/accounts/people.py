@@ -102,8 +102,7 @@ async def set_password(server: Server, request: Request) -> Reply:
         of_name(store, message.username)
         users.set_hashed(store, message.username, kept)
 
-    await server.write(work, request.identity)
-    server.door.forget()
+    await server.write_access(work, request.identity)
     return answer()
 
 
@@ -117,8 +116,7 @@ async def set_admin(server: Server, request: Request) -> Reply:
         if message.is_admin or user.roles.get(EVERYWHERE) == "admin":
             users.set_role(store, user.name, EVERYWHERE, "admin" if message.is_admin else None)
 
-    await server.write(work, request.identity)
-    server.door.forget()
+    await server.write_access(work, request.identity)
     return answer()
 
 
@@ -132,8 +130,7 @@ async def delete(server: Server, request: Request) -> Reply:
     def work(store: Store) -> None:
         users.remove(store, of_name(store, message.username).name)
 
-    await server.write(work, request.identity)
-    server.door.forget()
+    await server.write_access(work, request.identity)
     return answer()
 
 

@@ -84,8 +84,7 @@ async def assign(server: Server, request: Request) -> Reply:
     def work(store: Store) -> None:
         users.set_role(store, people.of_name(store, message.username).name, EVERYWHERE, role)
 
-    await server.write(work, request.identity)
-    server.door.forget()
+    await server.write_access(work, request.identity)
     return answer({"assignment": shown.assignment(message.username, role)})
 
 
@@ -100,8 +99,7 @@ async def unassign(server: Server, request: Request) -> Reply:
             raise missing(f"{user.name} has not the role {role}")
         users.set_role(store, user.name, EVERYWHERE, None)
 
-    await server.write(work, request.identity)
-    server.door.forget()
+    await server.write_access(work, request.identity)
     return answer()
 
 
