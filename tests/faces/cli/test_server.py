@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from roadworthy.faces.cli import server
 from roadworthy.faces.cli.main import rw
 from roadworthy.faces.server.identity import passwords, tokens
 from roadworthy.nouns.errors import Fault
@@ -105,3 +106,12 @@ def test_variables_and_a_file_say_what_flags_say(do: Do, tmp_path: Path, monkeyp
         raise do("--config", "server.toml", "--plain-http").exception or AssertionError
     with pytest.raises(Fault, match="no such address"):
         raise do("--host", "neither.is.this.invalid", "--plain-http").exception or AssertionError
+
+
+def test_every_flag_has_a_variable_of_its_name(do: Do, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = [each for each in server.command.params if each.name != "home"]
+    named = {each.opts[0].removeprefix("--").replace("-", "_").upper(): each.envvar for each in options}
+    assert named == {flag: f"ROADWORTHY_SERVER_{flag}" for flag in named}
+    monkeypatch.setenv("ROADWORTHY_SERVER_LOGIN", "true")
+    with pytest.raises(Fault, match="nobody could come in"):
+        raise do().exception or AssertionError

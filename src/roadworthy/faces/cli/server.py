@@ -23,7 +23,7 @@ PREFIX = "ROADWORTHY_SERVER_"
 
 def _option(*names: str, **more: Any) -> Callable[[Any], Any]:
     """An option that a variable may give too: ROADWORTHY_SERVER_ and the flag's name."""
-    flag = names[0].removeprefix("--").replace("-", "_").upper()
+    flag = names[0].partition("/")[0].removeprefix("--").replace("-", "_").upper()
     return click.option(*names, default=None, envvar=PREFIX + flag, show_envvar=True, **more)
 
 
