@@ -41,6 +41,7 @@ SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off
 # Any fixed number: the advisory lock under which PostgreSQL migrations run.
 MIGRATION_LOCK = 0x726F6164
 MIGRATIONS = "roadworthy.store.migrations"
+PREPARED_MAX = 400  # an insert of each number of rows is a statement of its own (store/many_rows.py)
 
 
 class Cursor(Protocol):
@@ -187,7 +188,8 @@ class Database:
         )
         with self._lock:
             if self._connection is not None and self.dialect == "postgresql":
-                self._connection.execute(_ONLY_WRITES)
+                self._connection.close()  # the next is opened to write alone
+                self._connection = None
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
@@ -315,10 +317,11 @@ class Database:
     def _cursor(self) -> Cursor:
         if self._connection is None or getattr(self._connection, "closed", False):
             try:
-                self._connection = _connect(self.url, self.dialect)
-                self._lock_wait_ms = LOCK_WAIT_MS_MAX
+                connection = _connect(self.url, self.dialect)
                 if self._readers is not None and self.dialect == "postgresql":
-                    self._connection.execute(_ONLY_WRITES)
+                    connection.execute(_ONLY_WRITES)
+                self._connection = connection
+                self._lock_wait_ms = LOCK_WAIT_MS_MAX
             except Exception as problem:
                 fault = as_fault(problem, self.url)
                 if fault is None:
@@ -414,6 +417,7 @@ def _connect_postgresql(url: str) -> Any:
         application_name="roadworthy",
         cursor_factory=psycopg.RawCursor,
     )
+    connection.prepared_max = PREPARED_MAX
     # One type for whole numbers of any size, or a statement would be prepared anew for every mixture of sizes.
     connection.adapters.register_dumper(int, psycopg.types.numeric.Int8Dumper)
     return connection

@@ -77,7 +77,7 @@ class Kernel:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise unavailable(f"the kernel cannot be started: {problem.strerror}", where=command[0]) from None
         self._connected = self._leaving = False
-        self._is_ipykernel = any("ipykernel" in part for part in command)
+        self._is_ipython = False
 
     @property
     def pid(self) -> int:
@@ -115,6 +115,7 @@ class Kernel:
                 if message is not None and message["parent_header"].get("msg_id") in asked:
                     answered |= socket is self._shell
                     heard |= socket is self._iopub
+                    self._is_ipython |= message["content"].get("implementation") == "ipython"
             if self._process.poll() is not None:
                 raise self._not_started(f"the kernel ended at once ({self.ending()})")
             if time.monotonic() > until:
@@ -185,7 +186,7 @@ class Kernel:
         """Ask the kernel to end, and do not wait: `close` does."""
         if self._connected and not self._leaving and self._process.poll() is None:
             self._leaving = True
-            if not self._is_ipykernel or self.execute(_EXIT, silent=True, limit_s=1).end != "ok":
+            if not self._is_ipython or self.execute(_EXIT, silent=True, limit_s=GRACE_S).end != "ok":
                 self._send(self._control, "shutdown_request", {"restart": False})
 
     def ending(self) -> str:

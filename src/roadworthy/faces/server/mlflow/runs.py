@@ -157,7 +157,7 @@ async def _set_stage(server: Server, request: Request, stage: str) -> Reply:
         if row.stage != stage:
             runs.set_stage(store, row, stage)
 
-    await server.write(work, request.identity)
+    await server.write(work, request.identity, ahead=ahead(run_id))
     return answer()
 
 
