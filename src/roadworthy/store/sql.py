@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from roadworthy.nouns.errors import Fault, conflict, invalid, unavailable
-from roadworthy.store import many_rows
+from roadworthy.store import connecting, many_rows
+from roadworthy.store.connecting import LOCK_WAIT_MS_MAX, LOCK_WAIT_S_MAX
 from roadworthy.store.pipelined import Pipelined, pipelined
 from roadworthy.store.readers import Readers
 
@@ -27,21 +28,12 @@ Dialect = Literal["sqlite", "postgresql"]
 Row = tuple[Any, ...]
 Parameters = Mapping[str, Any] | Sequence[Any]
 
-LOCK_WAIT_S_MAX = 30.0
-LOCK_WAIT_MS_MAX = int(LOCK_WAIT_S_MAX * 1000)
 PAGE = 1_000
 # PostgreSQL's default level would show each statement another moment.
 _READ: dict[Dialect, str] = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"}
-# What the writer of a server asks for it names by its key, again and again. PostgreSQL would plan most of it anew each
-# time; or plan it while tables are small, keep that, and read the tables whole.
-_ONLY_WRITES = """
-SET plan_cache_mode = force_generic_plan; SET jit = off;
-SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off
-"""
 # Any fixed number: the advisory lock under which PostgreSQL migrations run.
 MIGRATION_LOCK = 0x726F6164
 MIGRATIONS = "roadworthy.store.migrations"
-PREPARED_MAX = 400  # an insert of each number of rows is a statement of its own (store/many_rows.py)
 
 
 class Cursor(Protocol):
@@ -184,7 +176,7 @@ class Database:
     def read_beside(self) -> None:
         """Let reads have connections of their own, several at once, beside the one that writes."""
         self._readers = Readers(
-            lambda: _connect(self.url, self.dialect), _READ[self.dialect], sqlite=self.dialect == "sqlite"
+            lambda: self._connect(to_write=False), _READ[self.dialect], sqlite=self.dialect == "sqlite"
         )
         with self._lock:
             if self._connection is not None and self.dialect == "postgresql":
@@ -317,10 +309,7 @@ class Database:
     def _cursor(self) -> Cursor:
         if self._connection is None or getattr(self._connection, "closed", False):
             try:
-                connection = _connect(self.url, self.dialect)
-                if self._readers is not None and self.dialect == "postgresql":
-                    connection.execute(_ONLY_WRITES)
-                self._connection = connection
+                self._connection = self._connect(to_write=self._readers is not None)
                 self._lock_wait_ms = LOCK_WAIT_MS_MAX
             except Exception as problem:
                 fault = as_fault(problem, self.url)
@@ -329,6 +318,11 @@ class Database:
                 raise fault from problem
         cursor: Cursor = self._connection.cursor()
         return cursor
+
+    def _connect(self, *, to_write: bool) -> Any:
+        if self.dialect == "sqlite":
+            return connecting.to_sqlite(Path(self.url))
+        return connecting.to_postgresql(self.url, to_write=to_write)
 
     def _version(self) -> int:
         exists = {
@@ -390,37 +384,6 @@ def _migrations() -> list[_Migration]:
         for name in sorted(files)
         if name.endswith(".sql")
     ]
-
-
-def _connect(url: str, dialect: Dialect) -> Any:
-    if dialect == "postgresql":
-        return _connect_postgresql(url)
-    Path(url).parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(url, timeout=LOCK_WAIT_S_MAX, isolation_level=None, check_same_thread=False)
-    # FULL: a commit is on the disk before it is acknowledged.
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    return connection
-
-
-def _connect_postgresql(url: str) -> Any:
-    try:
-        import psycopg
-        import psycopg.types.numeric
-    except ImportError:
-        raise invalid("a PostgreSQL store needs the psycopg driver", fix="pip install 'roadworthy[postgres]'") from None
-    connection = psycopg.connect(
-        url,
-        autocommit=True,
-        connect_timeout=10,
-        application_name="roadworthy",
-        cursor_factory=psycopg.RawCursor,
-    )
-    connection.prepared_max = PREPARED_MAX
-    # One type for whole numbers of any size, or a statement would be prepared anew for every mixture of sizes.
-    connection.adapters.register_dumper(int, psycopg.types.numeric.Int8Dumper)
-    return connection
 
 
 # A literal, a cast, or a parameter: only the last is rewritten.
