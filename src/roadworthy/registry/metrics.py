@@ -34,7 +34,7 @@ _SOME_HEADS: dict[Dialect, str] = {
     "postgresql": f"{_HEADS} AND key = ANY(:keys)",
 }
 _SOME_AHEAD = """
-SELECT w.id, w.key, r.seq, m.points, m.loose, m.at_ms, m.step, m.value
+SELECT w.key, r.seq, m.points, m.loose, m.at_ms, m.step, m.value
 FROM unnest(CAST(:ids AS TEXT[]), CAST(:keys AS TEXT[])) AS w (id, key)
 JOIN runs r ON r.id = w.id
 LEFT JOIN LATERAL (SELECT * FROM metrics WHERE run = r.seq AND key = w.key LIMIT 1) m ON TRUE
@@ -162,7 +162,7 @@ def some_ahead(tx: Transaction, wanted: Iterable[tuple[str, str]]) -> Asked | No
     """What reads the heads of metrics, each named by its run's id and its key, for the pieces of a group."""
 
     def take(rows: list[tuple[Any, ...]]) -> None:
-        for _, key, run, *head in rows:
+        for key, run, *head in rows:
             found = tx.ahead.setdefault(("metrics", run), _Ahead({}))
             found.heads[key] = None if head[0] is None else tuple(head)
 

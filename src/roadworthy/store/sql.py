@@ -142,12 +142,10 @@ class Transaction(Reader):
             self._run(sql, params)
 
     def together(self, asked: Sequence[Asked]) -> None:
-        """Ask several things, none of which depends on another's answer, and wait once."""
-        if isinstance(self._cursor, Pipelined):
-            numbered = [(*_numbered(each.sql), each.params) for each in asked]
-            answers = self._cursor.together((text, [given[name] for name in names]) for text, names, given in numbered)
-        else:
-            answers = [self.rows(each.sql, **each.params) for each in asked]
+        """Ask several things in a group on PostgreSQL, none of which depends on another's answer, and wait once."""
+        assert isinstance(self._cursor, Pipelined)
+        numbered = [(*_numbered(each.sql), each.params) for each in asked]
+        answers = self._cursor.together((text, [given[name] for name in names]) for text, names, given in numbered)
         for each, rows in zip(asked, answers, strict=True):
             each.take(rows)
 
