@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from roadworthy.data import gather, packing, snapshots
+from roadworthy.data import gather, pack_share, snapshots
 from roadworthy.data.hashes import RACY_NS, Hashes
 from roadworthy.nouns.errors import Code, Fault
 from roadworthy.nouns.snapshot import File
@@ -459,7 +459,7 @@ def test_a_file_that_goes_or_grows_while_it_is_taken_is_one_message(
 
 
 def test_a_larger_file_among_many_small_ones_is_kept_by_itself(store: Store, tmp_path: pathlib.Path) -> None:
-    files = {f"{i:03d}": str(i).encode() for i in range(100)} | {"050": b"x" * (packing.PACK_FILE_BYTES_MAX + 1)}
+    files = {f"{i:03d}": str(i).encode() for i in range(100)} | {"050": b"x" * (pack_share.PACK_FILE_BYTES_MAX + 1)}
     snapshot = snapshots.take(store, "d", tree(tmp_path / "in", files))
     large = next(file for file in snapshots.files(store, snapshot) if file.path == "050")
     assert store.blobs.path(large.digest).exists()

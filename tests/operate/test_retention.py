@@ -23,7 +23,7 @@ from roadworthy.operate.retention import Collected
 from roadworthy.pipelines import cache
 from roadworthy.registry import artifacts, models, run_rows, runs
 from roadworthy.serving import inference_rows
-from roadworthy.store import locks, log, packs, sweeping
+from roadworthy.store import locks, log, pack_writer, sweeping
 from roadworthy.store.blobs import digest_of
 from roadworthy.store.clock import SeededIds, SimulatedClock, SystemClock
 from roadworthy.store.store import Store, open_store
@@ -368,7 +368,7 @@ def test_a_collection_that_is_killed_is_carried_on_and_loses_nothing(store: Stor
     for i in range(40):
         (tmp_path / "d" / f"{i}").write_bytes(f"{i}".encode() * 100)
     snapshot = snapshots.take(store, "d", tmp_path / "d")
-    with packs.Writer(store.blobs.packs.folder) as writer:
+    with pack_writer.Writer(store.blobs.packs.folder) as writer:
         for content in (b"0" * 100, b"dead" * 5000):
             writer.add(bytes.fromhex(digest_of(content)), content)
         writer.finish()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadworthy.nouns.errors import Code, Fault
-from roadworthy.store import packs
+from roadworthy.store import pack_writer, packs
 from roadworthy.store.blobs import LINK_FROM_BYTES, Blobs, digest_of, digest_of_file
 
 
@@ -146,7 +146,7 @@ def test_an_unreadable_file_is_one_message(blobs: Blobs, tmp_path: Path) -> None
 def test_packed_contents_come_back(tmp_path_factory: pytest.TempPathFactory, contents: list[bytes]) -> None:
     blobs = Blobs(tmp_path_factory.mktemp("packs"))
     assert not blobs.has(digest_of(b"never"))
-    with packs.Writer(blobs.packs.folder) as writer:
+    with pack_writer.Writer(blobs.packs.folder) as writer:
         for content in contents:
             writer.add(blake3(content).digest(), content)
         writer.finish()
@@ -160,29 +160,12 @@ def test_packed_contents_come_back(tmp_path_factory: pytest.TempPathFactory, con
 
 
 def packed(blobs: Blobs, *contents: bytes) -> Path:
-    with packs.Writer(blobs.packs.folder) as writer:
+    with pack_writer.Writer(blobs.packs.folder) as writer:
         for content in contents:
             writer.add(blake3(content).digest(), content)
         writer.finish()
     [path] = blobs.packs.folder.glob(f"*{packs.SUFFIX}")
     return path
-
-
-def test_more_contents_than_one_system_call_takes(blobs: Blobs) -> None:
-    contents = [str(i).encode() for i in range(3000)]
-    packed(blobs, *contents)
-    assert all(blobs.get(digest_of(content)) == content for content in contents[::97])
-
-
-def test_a_full_pack_is_closed_and_another_begun(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packs, "PACK_BYTES_MAX", 2 << 20)
-    contents = [bytes([i]) * (1 << 20) for i in range(5)]
-    with packs.Writer(blobs.packs.folder) as writer:
-        for content in contents:
-            writer.add(blake3(content).digest(), content)
-        writer.finish()
-    assert len(list(blobs.packs.folder.iterdir())) == 3
-    assert all(blobs.get(digest_of(content)) == content for content in contents)
 
 
 def test_a_damaged_content_in_a_pack_is_found_and_the_others_are_not_lost(blobs: Blobs) -> None:
@@ -229,7 +212,7 @@ def test_a_changed_index_is_said_to_be_damaged(blobs: Blobs) -> None:
 
 
 def test_an_unfinished_pack_is_never_seen(blobs: Blobs) -> None:
-    with packs.Writer(blobs.packs.folder) as writer:
+    with pack_writer.Writer(blobs.packs.folder) as writer:
         writer.add(blake3(b"x").digest(), b"x")
     assert list(blobs.packs.folder.iterdir()) == []
 

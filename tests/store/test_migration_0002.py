@@ -10,7 +10,7 @@ import pytest
 from roadworthy.nouns.run import Run
 from roadworthy.registry import groups, history, metrics, run_search, runs
 from roadworthy.registry.run_query import Condition, Query
-from roadworthy.store import sql
+from roadworthy.store import migrating
 from roadworthy.store.sql import Database, Transaction
 from roadworthy.store.store import open_store
 
@@ -59,9 +59,9 @@ def old_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     """The URL of a store of the first schema."""
     url = "sqlite" if request.param == "sqlite" else request.getfixturevalue("postgres").new_database()
     (tmp_path / "home").mkdir()
-    all_of_them = sql._migrations()
+    all_of_them = migrating.migrations()
     with monkeypatch.context() as patch:
-        patch.setattr(sql, "_migrations", lambda: all_of_them[:1])
+        patch.setattr(migrating, "migrations", lambda: all_of_them[:1])
         database = Database(str(tmp_path / "home" / "store.db") if url == "sqlite" else url)
         database.migrate()
         with database.write() as tx:

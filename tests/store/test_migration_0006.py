@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from roadworthy.store import sql
+from roadworthy.store import migrating
 from roadworthy.store.sql import Database
 
 SPAN = """
@@ -27,10 +27,10 @@ def test_what_traces_used_is_read_out_of_their_json(
     engine: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = str(tmp_path / "s.db") if engine == "sqlite" else request.getfixturevalue("postgres").new_database()
-    all_of_them = sql._migrations()
+    all_of_them = migrating.migrations()
     database = Database(url)
     with monkeypatch.context() as patch:
-        patch.setattr(sql, "_migrations", lambda: [each for each in all_of_them if each.version < 6])
+        patch.setattr(migrating, "migrations", lambda: [each for each in all_of_them if each.version < 6])
         database.migrate()
     used = {"mlflow.llm.cost": json.dumps(COST), "mlflow.llm.model": '"small"', "mlflow.llm.provider": "ours"}
     tokens = {"mlflow.chat.tokenUsage": '{"input_tokens": 3, "output_tokens": true, "other": 1}'}

@@ -9,8 +9,8 @@ import pytest
 
 from roadworthy.nouns.errors import Code, Fault
 from roadworthy.nouns.event import Event
-from roadworthy.store import log
-from roadworthy.store.sql import Database, _numbered, statements
+from roadworthy.store import log, migrating
+from roadworthy.store.sql import Database, _numbered
 from roadworthy.store.store import Store, open_store
 from tests.postgres import Server
 
@@ -31,7 +31,7 @@ def test_parameters_are_rewritten_for_postgresql_outside_literals_and_casts() ->
 
 
 def test_migrations_are_split_at_line_ends_and_lose_comments() -> None:
-    assert statements("-- why;\nCREATE TABLE a (b TEXT);\n\nINSERT INTO a VALUES (';x');\n") == [
+    assert migrating.statements("-- why;\nCREATE TABLE a (b TEXT);\n\nINSERT INTO a VALUES (';x');\n") == [
         "CREATE TABLE a (b TEXT)",
         "INSERT INTO a VALUES (';x')",
     ]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadworthy.nouns.errors import Fault
-from roadworthy.store import packs, sweeping
+from roadworthy.store import pack_writer, sweeping
 from roadworthy.store.blobs import LINK_FROM_BYTES, Blobs, digest_of
 from roadworthy.store.sweeping import Sweep, sweep
 from tests.dying import killed
@@ -24,7 +24,7 @@ def blobs(tmp_path: Path) -> Blobs:
 
 def pack(blobs: Blobs, *contents: bytes) -> Path:
     before = set(blobs.packs.folder.glob("*.pack"))
-    with packs.Writer(blobs.packs.folder) as writer:
+    with pack_writer.Writer(blobs.packs.folder) as writer:
         for content in contents:
             writer.add(blake3(content).digest(), content)
         writer.finish()
@@ -181,7 +181,7 @@ def test_what_is_named_is_read_byte_for_byte_wherever_a_sweep_is_killed(
     for content in loose:
         blobs.put(content)
     for contents in packed:
-        with packs.Writer(blobs.packs.folder) as writer:
+        with pack_writer.Writer(blobs.packs.folder) as writer:
             for content in contents:
                 writer.add(blake3(content).digest(), content)
             writer.finish()

@@ -9,12 +9,13 @@ import operator
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import msgspec
 
 from roadworthy.data import packing
 from roadworthy.data.hashes import STATE_BYTES, Hashes, size_of, state
+from roadworthy.data.pack_share import LEFT
 from roadworthy.nouns.errors import Fault, invalid, not_found
 from roadworthy.nouns.snapshot import File
 from roadworthy.store.blobs import LINK_FROM_BYTES, Blobs, Kept
@@ -38,17 +39,35 @@ class Found(NamedTuple):
 
 
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
-    """What gathering came to.
+    """What gathering came to; used as a context, which waits for the processes that still work.
 
     Args:
         files: by name, in order.
         linked: how many files became hard links to read-only blobs.
         read: how many were read at all.
+        packing: what is on its way into packs.
     """
 
     files: list[File]
     linked: int
     read: int
+    packing: packing.Packing | None
+
+    def settle(self) -> None:
+        """Return when the content of every file is on the disk: before that, nothing may be said to be kept.
+
+        Raises:
+            Fault: unavailable when the disk is full, or a process has died.
+        """
+        if self.packing is not None:
+            self.packing.settle()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.packing is not None:
+            self.packing.__exit__(*error)
 
 
 def find(paths: Sequence[Path]) -> list[Found]:
@@ -61,9 +80,10 @@ def find(paths: Sequence[Path]) -> list[Found]:
     found = _walk(str(paths[0].resolve())) if whole_folder else _listed(paths)
     if not found:
         raise not_found("there are no files", where=", ".join(str(path) for path in paths[:3]) or "no path")
-    for each in found:
-        if not each.name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in each.name):
-            raise invalid("a file's name is not UTF-8", where=repr(each.name), fix="rename it")
+    if not "".join([each.name for each in found]).isascii():
+        for each in found:
+            if any("\ud800" <= letter <= "\udfff" for letter in each.name):
+                raise invalid("a file's name is not UTF-8", where=repr(each.name), fix="rename it")
     found.sort(key=operator.itemgetter(1))
     return found
 
@@ -72,6 +92,8 @@ def gather(
     blobs: Blobs, found: Sequence[Found], hashes: Hashes, *, pack: bool, copy: bool = False, progress: Progress = quiet
 ) -> Gathered:
     """Keep the content of files that the store does not have, and say what each is.
+
+    What small files are is said while they are still brought to the disk: see `Gathered.settle`.
 
     Args:
         blobs: where to.
@@ -96,37 +118,60 @@ def gather(
 def _gather(
     blobs: Blobs, found: Sequence[Found], hashes: Hashes, *, pack: bool, copy: bool, progress: Progress
 ) -> Gathered:
+    if not pack:
+        kept, left = _known(blobs, found, hashes)
+        linked = _keep_alone(blobs, found, left, kept, hashes, copy=copy, progress=progress)
+        hashes.save()
+        return Gathered(files=_files(found, kept), linked=linked, read=len(left), packing=None)
+    packed = packing.Packing(
+        [each.path for each in found],
+        blobs,
+        hashes,
+        progress=lambda done: progress("files", min(done, len(found)), len(found)),
+    )
+    try:
+        kept, left = _entered(found, packed, hashes)
+        _readable(found, packed)
+        linked = _keep_alone(blobs, found, left, kept, hashes, copy=copy, progress=progress)
+        hashes.save()
+        return Gathered(files=_files(found, kept), linked=linked, read=packed.read + len(left), packing=packed)
+    except BaseException:
+        packed.__exit__()
+        raise
+
+
+def _known(blobs: Blobs, found: Sequence[Found], hashes: Hashes) -> tuple[list[tuple[str, int]], list[int]]:
+    """The digest and size of each file that is as it was, with an empty digest for the others; and their numbers."""
     kept: list[tuple[str, int]] = []
     left: list[int] = []
-    read = 0
-    if pack:
-        packed = packing.pack(
-            [each.path for each in found],
-            blobs,
-            hashes,
-            progress=lambda done: progress("files", min(done, len(found)), len(found)),
-        )
-        _settled(found, packed)
-        read = packed.read
-        for index, (each, entry) in enumerate(zip(found, packed.entries, strict=True)):
-            digest = entry[STATE_BYTES:]
-            kept.append((digest.hex(), size_of(entry)))
-            if digest == packing.LEFT:
-                left.append(index)
-            else:
-                hashes.remember(each.path, entry)
-    else:
-        for index, each in enumerate(found):
-            stat = _stat(Path(each.path))
-            known = hashes.known(each.path, state(stat))
-            if known is None or not blobs.touch(known.hex()):
-                known = b""
-                left.append(index)
-            kept.append((known.hex(), stat.st_size))
-    linked = _keep_alone(blobs, found, left, kept, hashes, copy=copy, progress=progress)
-    hashes.save()
-    files = [File(path=each.name, digest=digest, size=size) for each, (digest, size) in zip(found, kept, strict=True)]
-    return Gathered(files=files, linked=linked, read=read + len(left))
+    for index, each in enumerate(found):
+        stat = _stat(Path(each.path))
+        known = hashes.known(each.path, state(stat))
+        if known is None or not blobs.touch(known.hex()):
+            known = b""
+            left.append(index)
+        kept.append((known.hex(), stat.st_size))
+    return kept, left
+
+
+def _entered(
+    found: Sequence[Found], packed: packing.Packing, hashes: Hashes
+) -> tuple[list[tuple[str, int]], list[int]]:
+    """The digest and size of each packed file, which is remembered; and the numbers of those that belong in no pack."""
+    kept = [("", 0)] * len(found)
+    left: list[int] = []
+    for index, entry in packed.entries():
+        digest = entry[STATE_BYTES:]
+        kept[index] = (digest.hex(), size_of(entry))
+        if digest == LEFT:
+            left.append(index)
+        else:
+            hashes.remember(found[index].path, entry)
+    return kept, sorted(left)
+
+
+def _files(found: Sequence[Found], kept: Sequence[tuple[str, int]]) -> list[File]:
+    return [File(path=each.name, digest=digest, size=size) for each, (digest, size) in zip(found, kept, strict=True)]
 
 
 def _keep_alone(
@@ -169,7 +214,7 @@ def _keep_alone(
     return linked
 
 
-def _settled(found: Sequence[Found], packed: packing.Packed) -> None:
+def _readable(found: Sequence[Found], packed: packing.Packing) -> None:
     """Every file could be read; else the first that could not is named."""
     if packed.problems:
         at, problem = min(packed.problems)

@@ -6,8 +6,10 @@ is not remembered, for it could change again without showing. A cache: losing it
 """
 
 import contextlib
+import mmap
 import os
 import struct
+import sys
 from pathlib import Path
 
 import msgspec
@@ -20,13 +22,21 @@ ENTRIES_MAX = 2_000_000
 # value and no row of five, as there are as many of them as there are files.
 _STATE = struct.Struct("<QQqq")
 STATE_BYTES = 32
+_ENTRY = struct.Struct("<QQqq32s")
+ENTRY_BYTES = 64
 Entry = bytes
 _TIMES = struct.Struct("<16xqq")
+_WORDS = ENTRY_BYTES // 8
 
 
 def state(stat: os.stat_result) -> bytes:
     """What tells a file from the same one changed, as 32 bytes."""
     return _STATE.pack(stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+def enter(entries: bytearray | mmap.mmap, at: int, stat: os.stat_result, digest: bytes) -> None:
+    """Write an entry into the `at`-th place of a row of them: the state and the digest, one after the other."""
+    _ENTRY.pack_into(entries, at * ENTRY_BYTES, stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, digest)
 
 
 def size_of(entry: Entry) -> int:
@@ -72,7 +82,7 @@ class Hashes:
                 temporary.touch(0o600)
                 # The file system's own clock: the machine's may be another.
                 limit = temporary.stat().st_mtime_ns - RACY_NS
-                settled = {path: entry for path, entry in self._new.items() if max(_TIMES.unpack_from(entry)) < limit}
+                settled = _before(self._new, limit)
                 if not settled:
                     return
                 kept = {**self._entries, **settled}
@@ -80,3 +90,12 @@ class Hashes:
                 temporary.replace(self._path)
             finally:
                 temporary.unlink(missing_ok=True)
+
+
+def _before(entries: dict[str, Entry], limit: int) -> dict[str, Entry]:
+    """The entries of files that changed before a time, in ns: nearly always all of them, so that is seen first."""
+    words = memoryview(b"".join(entries.values())).cast("q")
+    modified, changed = max(words[2::_WORDS]), max(words[3::_WORDS])
+    if sys.byteorder == "little" and modified < limit and changed < limit:
+        return entries
+    return {path: entry for path, entry in entries.items() if max(_TIMES.unpack_from(entry)) < limit}

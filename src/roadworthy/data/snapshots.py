@@ -5,16 +5,14 @@ data/sources.py, pipelines/, gates/ and `rw data`. This room alone writes the ta
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from blake3 import blake3
 
-from roadworthy.data import gather, laying_out, table_files
-from roadworthy.data.formats import parquet
-from roadworthy.data.formats.format import Context, type_names
+from roadworthy.data import gather, table_files
 from roadworthy.data.gather import Progress, quiet
 from roadworthy.data.hashes import Hashes
 from roadworthy.nouns.errors import Fault, conflict, invalid, not_found
@@ -22,6 +20,9 @@ from roadworthy.nouns.event import Event
 from roadworthy.nouns.snapshot import Column, File, Snapshot
 from roadworthy.nouns.step import Value
 from roadworthy.store.store import Store
+
+if TYPE_CHECKING:
+    from roadworthy.data.formats.format import Context
 
 # To count a CSV's rows, and to tell its types from every row, is to read it all; a larger one is counted when its
 # contract is checked, and its types are told from its first rows.
@@ -89,12 +90,19 @@ def take(
     # Tables are read in place, so they are not packed, unless there are so many that writing each would take long.
     pack = kind == "folder" or len(found) > TABLE_FILES_MAX
     hashes = Hashes(store.home / "cache" / "hashes")
-    gathered = gather.gather(store.blobs, found, hashes, pack=pack, copy=copy, progress=progress)
-    if gathered.linked:
-        progress("linked", gathered.linked, len(found))
-    return _record(
-        store, _named(name), gathered.files, kind=kind, project=project, types=types, source=source or str(paths[0])
-    )  # fmt: skip
+    with gather.gather(store.blobs, found, hashes, pack=pack, copy=copy, progress=progress) as gathered:
+        if gathered.linked:
+            progress("linked", gathered.linked, len(found))
+        return _record(
+            store,
+            _named(name),
+            gathered.files,
+            kind=kind,
+            project=project,
+            types=types,
+            source=source or str(paths[0]),
+            settle=gathered.settle,
+        )
 
 
 def take_table(store: Store, name: str, table: Any, *, project: str = "", source: str = "") -> Snapshot:
@@ -103,6 +111,8 @@ def take_table(store: Store, name: str, table: Any, *, project: str = "", source
     Raises:
         Fault: invalid when it is no table, or holds what Parquet cannot.
     """
+    from roadworthy.data.formats import parquet
+
     if not parquet.takes(table):
         raise invalid(
             f"a data set must be a table, not a {type(table).__qualname__}",
@@ -113,7 +123,9 @@ def take_table(store: Store, name: str, table: Any, *, project: str = "", source
         parquet.write(table, temporary, _no_parts(store))
         kept = store.blobs.adopt(temporary)
     file = File(path=TABLE_FILE, digest=kept.digest, size=kept.size)
-    return _record(store, _named(name), [file], kind="parquet", project=project, types=None, source=source)
+    return _record(
+        store, _named(name), [file], kind="parquet", project=project, types=None, source=source, settle=_settled
+    )
 
 
 def get(store: Store, ref: str, project: str = "") -> Snapshot:
@@ -233,6 +245,9 @@ def read(store: Store, snapshot: Snapshot, as_type: Any) -> Any:
     Raises:
         Fault: invalid for another type, or when the files are no table.
     """
+    from roadworthy.data import laying_out
+    from roadworthy.data.formats import parquet
+
     wanted = f"{as_type.__module__.partition('.')[0]}.{as_type.__qualname__}"
     if wanted == "pathlib.Path":
         return laying_out.as_path(store, snapshot, files(store, snapshot))
@@ -255,6 +270,8 @@ def restore(store: Store, snapshot: Snapshot, to: Path, *, progress: Progress = 
     Raises:
         Fault: conflict when there is something at `to`; invalid or not found when a blob is damaged or gone.
     """
+    from roadworthy.data import laying_out
+
     listed = files(store, snapshot)
     laying_out.write(store.blobs, listed, to, progress=progress)
     return listed
@@ -262,6 +279,8 @@ def restore(store: Store, snapshot: Snapshot, to: Path, *, progress: Progress = 
 
 def verify(store: Store, snapshot: Snapshot, *, progress: Progress = quiet) -> list[tuple[str, str]]:
     """Read every byte of a snapshot again: the files that are not as they were, each with what is wrong."""
+    from roadworthy.data import laying_out
+
     return laying_out.verify(store.blobs, files(store, snapshot), progress=progress)
 
 
@@ -271,21 +290,40 @@ def identity(listed: Sequence[File]) -> str:
     return blake3(lines.encode()).hexdigest()
 
 
+def _settled() -> None:
+    """What is recorded lies on the disk already."""
+
+
 def _record(
-    store: Store, name: str, listed: list[File], *, kind: str, project: str, types: dict[str, str] | None, source: str
+    store: Store,
+    name: str,
+    listed: list[File],
+    *,
+    kind: str,
+    project: str,
+    types: dict[str, str] | None,
+    source: str,
+    settle: Callable[[], None],
 ) -> Snapshot:
-    """Write the manifest and the record; the event is logged unless the newest snapshot is this very one."""
+    """Write the manifest and the record; the event is logged unless the newest snapshot is this very one.
+
+    The files may still be on their way to the disk: they are there when `settle` returns, and the record comes after.
+    """
     known = _newest(store, name, project)
-    same = known if known is not None and known.id == identity(listed) else None
+    identified = identity(listed)
+    same = known if known is not None and known.id == identified else None
     rows: int | None
     if same is not None and kind != "csv":
         rows, columns = same.rows, same.columns
     else:
+        if kind != "folder":
+            settle()  # tables are read, which cannot be done on their way
         kind, rows, columns = _describe(store, listed, kind, types)
     if same is not None and (same.kind, same.columns) == (kind, columns):
+        settle()
         return same
     snapshot = Snapshot(
-        id=identity(listed),
+        id=identified,
         name=name,
         kind=kind,
         manifest=store.blobs.put(msgspec.json.encode(listed)),
@@ -297,6 +335,7 @@ def _record(
         source=source,
     )
     detail = {"name": name, "files": snapshot.files, "bytes": snapshot.size, "rows": rows}
+    settle()
     with store.change(Event(kind="snapshot.taken", subject=snapshot.id, project=project, detail=detail)) as tx:
         tx.execute(
             INSERT,
@@ -349,7 +388,9 @@ def _decode(record: str) -> Snapshot:
     return msgspec.json.decode(record, type=Snapshot)
 
 
-def _no_parts(store: Store) -> Context:
+def _no_parts(store: Store) -> "Context":
+    from roadworthy.data.formats.format import Context, type_names
+
     def never(value: Any) -> Value:
         raise invalid(f"a table holds a {type_names(value)[0]}")
 

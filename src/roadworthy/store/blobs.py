@@ -10,7 +10,6 @@ import errno
 import fcntl
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -259,6 +258,8 @@ class Blobs:
                 return "cloned"
             if _link(source, temporary):
                 return "linked"
+        import shutil  # it loads every compression there is
+
         try:
             shutil.copyfile(source, temporary)
         except PermissionError as problem:

@@ -2,8 +2,6 @@
 
 import datetime as dt
 import os
-import random
-import secrets
 import time
 from typing import Protocol
 
@@ -92,13 +90,15 @@ class RandomIds:
     """128 bits from the operating system."""
 
     def new(self) -> str:
-        return secrets.token_hex(16)
+        return os.urandom(16).hex()
 
 
 class SeededIds:
     """Repeatable identifiers, for simulations that own their seed."""
 
     def __init__(self, seed: int) -> None:
+        import random  # it loads much, and commands need none of it
+
         self._random = random.Random(seed)
 
     def new(self) -> str:

@@ -5,7 +5,6 @@ the same types once more, slowly, only after msgspec has refused.
 """
 
 import datetime as dt
-import difflib
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -55,6 +54,8 @@ def show_path(path: Path) -> str:
 
 def nearest(word: str, allowed: list[str]) -> str | None:
     """The allowed word that was most probably meant."""
+    import difflib  # for mistakes alone
+
     folded = {name.lower().replace("-", "_"): name for name in allowed}
     close = difflib.get_close_matches(word.lower().replace("-", "_"), folded, n=1, cutoff=NEAR)
     return folded[close[0]] if close else None

@@ -1,6 +1,6 @@
 """Packs: many small blobs in one file, so that twenty thousand files cost a few syncs and not twenty thousand.
 
-In: small contents with their digests, from data/gather.py. Out: each of them by its digest, to store/blobs.py.
+In: packs that store/pack_writer.py wrote. Out: each of their contents by its digest, to store/blobs.py.
 A pack is its contents one after another, then an index, the index's length and a mark. The index is two columns: the
 digests of the contents (32 bytes each), then their sizes (8 bytes each, little-endian); columns are read in one step,
 where twenty thousand rows would cost a tenth of a command. A pack is named after the BLAKE3 of its index; it is written
@@ -13,7 +13,6 @@ import os
 import struct
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
 
 import msgspec
 from blake3 import blake3
@@ -24,14 +23,9 @@ MARK = b"RWPACK02"
 # Version 0.1 wrote the index as MessagePack rows of (digest, offset, size).
 MARK_OF_ROWS = b"RWPACK01"
 SUFFIX = ".pack"
-# A pack is closed when it has grown to this, so that one damaged file never takes much with it.
-PACK_BYTES_MAX = 256 << 20
 _TAIL_BYTES = len(MARK) + 8
 _DIGEST_BYTES = 32
 _ENTRY_BYTES = _DIGEST_BYTES + 8
-_FLUSH_BYTES = 1 << 20
-# What one writev takes (IOV_MAX of Linux).
-_PARTS_MAX = 1024
 # How often a blob is looked for again when packs are swept while it is read.
 ATTEMPTS = 3
 
@@ -103,79 +97,6 @@ class Packs:
             self.forget()
             return False
         return True
-
-
-class Writer:
-    """Writes one pack after another into a folder; used as a context, which discards what was not finished.
-
-    Args:
-        folder: where packs are kept; made if absent.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder = folder
-        self._descriptor = -1
-        self._temporary = ""
-        self._begin()
-
-    def add(self, digest: bytes, content: bytes) -> None:
-        """Append one content under its 32-byte digest."""
-        self._digests.append(digest)
-        self._sizes.append(len(content))
-        self._parts.append(content)
-        self._size += len(content)
-        self._waiting += len(content)
-        if self._waiting >= _FLUSH_BYTES:
-            self._flush()
-            if self._size >= PACK_BYTES_MAX:
-                self.finish()
-                self._begin()
-
-    def finish(self) -> None:
-        """Write the index, sync, and put the pack in its place. Nothing is left behind when it is empty."""
-        if self._digests:
-            columns = b"".join(self._digests) + struct.pack(f"<{len(self._sizes)}Q", *self._sizes)
-            self._parts += [columns, len(columns).to_bytes(8, "little"), MARK]
-            self._flush()
-            os.fdatasync(self._descriptor)
-            os.fchmod(self._descriptor, 0o444)
-            Path(self._temporary).replace(self._folder / f"{blake3(columns).hexdigest()}{SUFFIX}")
-        self._discard()
-
-    def _begin(self) -> None:
-        self._digests: list[bytes] = []
-        self._sizes: list[int] = []
-        self._parts: list[bytes] = []
-        self._size = self._waiting = self._written = 0
-        self._temporary = str(self._folder / f".{os.getpid()}.{os.urandom(6).hex()}")
-        self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-
-    def _flush(self) -> None:
-        for start in range(0, len(self._parts), _PARTS_MAX):
-            parts = self._parts[start : start + _PARTS_MAX]
-            written = os.writev(self._descriptor, parts)
-            rest = memoryview(b"".join(parts))[written:] if written < sum(map(len, parts)) else b""
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
-        # The disk begins at once, while more is hashed, so that little is left for the sync at the end.
-        os.posix_fadvise(self._descriptor, self._written, 0, os.POSIX_FADV_DONTNEED)
-        self._written += self._waiting
-        self._parts.clear()
-        self._waiting = 0
-
-    def _discard(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-            with contextlib.suppress(FileNotFoundError):
-                Path(self._temporary).unlink()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._discard()
 
 
 def touch(path: Path) -> None:

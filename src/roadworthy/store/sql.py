@@ -1,25 +1,22 @@
-"""The SQL engine: one connection, two dialects, transactions, migrations. It knows no table but its own.
+"""The SQL engine: one connection, two dialects, transactions. It knows no table.
 
 Statements are whole and named, with `:name` parameters, and written so that SQLite and PostgreSQL both take them.
 They go straight to the drivers (sqlite3, psycopg 3): a toolkit between would cost more at start-up than `rw run` may
 take altogether (docs/decisions.md has the measurement).
 """
 
-import importlib
 import os
 import re
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
-from roadworthy.nouns.errors import Fault, conflict, invalid, unavailable
-from roadworthy.store import connecting, many_rows
+from roadworthy.nouns.errors import Fault, invalid, unavailable
+from roadworthy.store import connecting, many_rows, migrating
 from roadworthy.store.connecting import LOCK_WAIT_MS_MAX, LOCK_WAIT_S_MAX
 from roadworthy.store.pipelined import Pipelined, pipelined
 from roadworthy.store.readers import Readers
@@ -31,9 +28,6 @@ Parameters = Mapping[str, Any] | Sequence[Any]
 PAGE = 1_000
 # PostgreSQL's default level would show each statement another moment.
 _READ: dict[Dialect, str] = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"}
-# Any fixed number: the advisory lock under which PostgreSQL migrations run.
-MIGRATION_LOCK = 0x726F6164
-MIGRATIONS = "roadworthy.store.migrations"
 
 
 class Cursor(Protocol):
@@ -216,17 +210,7 @@ class Database:
     def migrate(self) -> None:
         """Bring the schema to the newest version; does nothing, in one query, when it is there already."""
         with self._lock:
-            scripts = _migrations()
-            current = self._version()
-            newest = scripts[-1].version
-            if current > newest:
-                raise conflict(
-                    f"the store has schema {current}, this Roadworthy knows up to {newest}",
-                    where=_without_password(self.url),
-                    fix="upgrade roadworthy, or open a store of your own",
-                )
-            if current < newest:
-                self._apply(scripts)
+            migrating.migrate(self, where=_without_password(self.url))
 
     def close(self) -> None:
         if self._readers is not None:
@@ -321,67 +305,6 @@ class Database:
         if self.dialect == "sqlite":
             return connecting.to_sqlite(Path(self.url))
         return connecting.to_postgresql(self.url, to_write=to_write)
-
-    def _version(self) -> int:
-        exists = {
-            "sqlite": "SELECT 1 FROM sqlite_master WHERE name = 'schema_version'",
-            "postgresql": "SELECT 1 WHERE to_regclass('schema_version') IS NOT NULL",
-        }
-        with self.read() as reader:
-            if reader.row(exists[self.dialect]) is None:
-                return 0
-            row = reader.row("SELECT MAX(version) FROM schema_version")
-        return int(row[0]) if row and row[0] is not None else 0
-
-    def _apply(self, scripts: list["_Migration"]) -> None:
-        with self.write() as tx:
-            if self.dialect == "postgresql":
-                tx.execute("SELECT pg_advisory_xact_lock(:lock)", lock=MIGRATION_LOCK)
-            tx.execute(
-                "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, at DOUBLE PRECISION NOT NULL)"
-            )
-            # Asked again under the lock: another process may have been here first.
-            row = tx.row("SELECT COALESCE(MAX(version), 0) FROM schema_version")
-            current = int(row[0]) if row else 0
-            for version, script, step in scripts:
-                if version > current:
-                    for statement in statements(script):
-                        tx.execute(_spoken(statement, self.dialect))
-                    if step:
-                        importlib.import_module(f"{MIGRATIONS}.{step}").migrate(tx)
-                    tx.execute(
-                        "INSERT INTO schema_version (version, at) VALUES (:version, :at)",
-                        version=version,
-                        at=time.time(),
-                    )
-
-
-def statements(script: str) -> list[str]:
-    """The statements of a migration: separated by `;` at a line's end, comments left out."""
-    lines = [line for line in script.splitlines() if not line.lstrip().startswith("--")]
-    return [part.strip() for part in re.split(r";\s*$", "\n".join(lines), flags=re.MULTILINE) if part.strip()]
-
-
-def _spoken(statement: str, dialect: Dialect) -> str:
-    """A migration's statement as the engine takes it; rows kept in the order of their key are SQLite's alone."""
-    return statement if dialect == "sqlite" else statement.replace(" WITHOUT ROWID", "")
-
-
-class _Migration(NamedTuple):
-    """A script, and the module beside it whose `migrate(tx)` does what no SQL can, if there is one."""
-
-    version: int
-    script: str
-    step: str
-
-
-def _migrations() -> list[_Migration]:
-    files = {file.name: file for file in resources.files(MIGRATIONS).iterdir()}
-    return [
-        _Migration(int(name[:4]), files[name].read_text("utf-8"), name[:-4] if f"{name[:-4]}.py" in files else "")
-        for name in sorted(files)
-        if name.endswith(".sql")
-    ]
 
 
 # A literal, a cast, or a parameter: only the last is rewritten.

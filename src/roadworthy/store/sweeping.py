@@ -22,7 +22,8 @@ from blake3 import blake3
 from roadworthy.nouns.errors import Fault
 from roadworthy.store import packs
 from roadworthy.store.blobs import USED, Blobs
-from roadworthy.store.packs import Spot, Writer, sync_folder
+from roadworthy.store.pack_writer import Writer
+from roadworthy.store.packs import Spot, sync_folder
 
 # No blob goes that was written or used within this time: no writer takes as long to name what it wrote.
 GRACE_S = 86_400.0

@@ -4,7 +4,6 @@ import datetime as dt
 import os
 import re
 import sys
-import traceback
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -114,6 +113,8 @@ def failure(problem: Exception, *, debug: bool) -> int:
         return EXIT_CODES[Code.INVALID]
     if not isinstance(problem, Fault):
         if debug:
+            import traceback  # for defects alone
+
             traceback.print_exception(problem)
         what = f"{type(problem).__name__}: {problem}"
         if as_json:
