@@ -14,8 +14,8 @@ already, `cold` ones are not (only root can make them so).
   whatever hashes them.
 - `CPU` is user and system time of ours over that of `b3sum`: unlike the clock, it does not wait for the disk.
 
-Warm small files do not come within 1.5 times of `b3sum`: a synced copy alone (`disk alone`) takes as long as `b3sum`, and
-it cannot begin before a command has started and found its files. Links would make 20,000 files read-only that people
+Warm small files do not come within 1.5 times of `b3sum`: a synced copy alone (`disk alone`) takes as long as `b3sum`,
+and cannot begin before a command has started and found its files. Links would make 20,000 files read-only that people
 edit. So what they are held against is `b3sum, tar, sync`. Writing past the page cache (`O_DIRECT`, `O_DSYNC`) takes
 nearly twice as long.
 
