@@ -38,6 +38,8 @@ class Writer:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
         self._buffer = self.space = memoryview(bytearray(_BUFFER_BYTES))
+        self._waiting: int = 0
+        self._written: int = 0
         self._descriptor = -1
         self._temporary = ""
         self._begin()
@@ -78,7 +80,7 @@ class Writer:
     def _begin(self) -> None:
         self._digests: list[bytes] = []
         self._sizes: list[int] = []
-        self._waiting: int = 0
+        self._waiting = 0
         self._written = 0
         self.space = self._buffer
         self._temporary = str(self._folder / f".{os.getpid()}.{os.urandom(6).hex()}")
