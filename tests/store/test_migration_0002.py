@@ -63,7 +63,7 @@ def old_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr(migrating, "migrations", lambda: all_of_them[:1])
         database = Database(str(tmp_path / "home" / "store.db") if url == "sqlite" else url)
-        database.migrate()
+        migrating.migrate(database)
         with database.write() as tx:
             old_run(
                 tx, 3, project="p", group="g", name="first", params={"lr": 0.1, "deep": {"a": [1]}}, tags={"team": "ml"}

@@ -31,7 +31,7 @@ def test_what_traces_used_is_read_out_of_their_json(
     database = Database(url)
     with monkeypatch.context() as patch:
         patch.setattr(migrating, "migrations", lambda: [each for each in all_of_them if each.version < 6])
-        database.migrate()
+        migrating.migrate(database)
     used = {"mlflow.llm.cost": json.dumps(COST), "mlflow.llm.model": '"small"', "mlflow.llm.provider": "ours"}
     tokens = {"mlflow.chat.tokenUsage": '{"input_tokens": 3, "output_tokens": true, "other": 1}'}
     with database.write() as tx:
@@ -41,7 +41,7 @@ def test_what_traces_used_is_read_out_of_their_json(
         tx.execute(TOLD, trace=1, value='{"input_tokens": 1, "output_tokens": 2, "total_tokens": 3, "what": "x"}')
         tx.execute(TOLD, trace=2, value="no JSON")
         tx.execute(TOLD, trace=3, value='{"input_tokens": 1e999, "total_tokens": "many"}')
-    database.migrate()
+    migrating.migrate(database)
     with database.read() as reader:
         row = reader.row("SELECT COUNT(*), SUM(total_cost), MIN(model), MIN(provider), MIN(tokens) FROM spans")
         assert row is not None

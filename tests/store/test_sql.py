@@ -178,6 +178,6 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 def test_closing_twice_is_harmless(tmp_path: Path) -> None:
     database = Database(str(tmp_path / "x.db"))
-    database.migrate()
+    migrating.migrate(database)
     database.close()
     database.close()

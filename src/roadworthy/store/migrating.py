@@ -1,19 +1,17 @@
 """Migrations: numbered files that make the schema and bring it forward, each in one transaction with its number.
 
-In: a database, whatever it has. Out: the newest schema. Called by `Database.migrate` (store/sql.py), when a store is
-opened. The only table known here is the one of the numbers.
+In: a database, whatever it has. Out: the newest schema. Called when a store is opened (store/store.py). The only table
+known here is the one of the numbers.
 """
 
 import importlib
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from roadworthy.nouns.errors import conflict
-
-if TYPE_CHECKING:
-    from roadworthy.store.sql import Database, Dialect
+from roadworthy.store.sql import Database, Dialect, without_password
 
 # Any fixed number: the advisory lock under which PostgreSQL migrations run.
 MIGRATION_LOCK = 0x726F6164
@@ -30,12 +28,8 @@ class Migration(NamedTuple):
     step: str
 
 
-def migrate(database: "Database", *, where: str) -> None:
+def migrate(database: Database) -> None:
     """Bring the schema to the newest version; does nothing, in one query, when it is there already.
-
-    Args:
-        database: which; nobody else may use its connection meanwhile.
-        where: what it is called in messages.
 
     Raises:
         Fault: conflict when the schema is of a newer Roadworthy.
@@ -46,7 +40,7 @@ def migrate(database: "Database", *, where: str) -> None:
     if current > newest:
         raise conflict(
             f"the store has schema {current}, this Roadworthy knows up to {newest}",
-            where=where,
+            where=without_password(database.url),
             fix="upgrade roadworthy, or open a store of your own",
         )
     if current < newest:
@@ -70,7 +64,7 @@ def statements(script: str) -> list[str]:
     return [part.strip() for part in re.split(r";\s*$", "\n".join(lines), flags=re.MULTILINE) if part.strip()]
 
 
-def _version(database: "Database") -> int:
+def _version(database: Database) -> int:
     exists = {
         "sqlite": "SELECT 1 FROM sqlite_master WHERE name = 'schema_version'",
         "postgresql": "SELECT 1 WHERE to_regclass('schema_version') IS NOT NULL",
@@ -82,7 +76,7 @@ def _version(database: "Database") -> int:
     return int(row[0]) if row and row[0] is not None else 0
 
 
-def _apply(database: "Database", found: list[Migration]) -> None:
+def _apply(database: Database, found: list[Migration]) -> None:
     with database.write() as tx:
         if database.dialect == "postgresql":
             tx.execute("SELECT pg_advisory_xact_lock(:lock)", lock=MIGRATION_LOCK)
@@ -103,6 +97,6 @@ def _apply(database: "Database", found: list[Migration]) -> None:
                 )
 
 
-def _spoken(statement: str, dialect: "Dialect") -> str:
+def _spoken(statement: str, dialect: Dialect) -> str:
     """A migration's statement as the engine takes it; rows kept in the order of their key are SQLite's alone."""
     return statement if dialect == "sqlite" else statement.replace(" WITHOUT ROWID", "")

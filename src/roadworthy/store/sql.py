@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from roadworthy.nouns.errors import Fault, invalid, unavailable
-from roadworthy.store import connecting, many_rows, migrating
+from roadworthy.store import connecting, many_rows
 from roadworthy.store.connecting import LOCK_WAIT_MS_MAX, LOCK_WAIT_S_MAX
 from roadworthy.store.pipelined import Pipelined, pipelined
 from roadworthy.store.readers import Readers
@@ -207,11 +207,6 @@ class Database:
                 yield Transaction(cursor, self.dialect)
             self._refuse_read_only()
 
-    def migrate(self) -> None:
-        """Bring the schema to the newest version; does nothing, in one query, when it is there already."""
-        with self._lock:
-            migrating.migrate(self, where=_without_password(self.url))
-
     def close(self) -> None:
         if self._readers is not None:
             self._readers.close()
@@ -330,7 +325,7 @@ def is_deadlock(problem: BaseException) -> bool:
 
 def as_fault(problem: BaseException, url: str) -> Fault | None:
     """What a user can act on, of what the drivers raise; None for defects of ours."""
-    where = _without_password(url)
+    where = without_password(url)
     if isinstance(problem, sqlite3.OperationalError | sqlite3.DatabaseError):
         text = str(problem)
         if "locked" in text:
@@ -355,5 +350,6 @@ def as_fault(problem: BaseException, url: str) -> Fault | None:
     return None
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """A database's URL as messages may show it."""
     return re.sub(r"//([^:/@]+):[^@]*@", r"//\1:***@", url)

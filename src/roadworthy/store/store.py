@@ -18,7 +18,7 @@ import msgspec
 
 from roadworthy.nouns.errors import invalid
 from roadworthy.nouns.event import Event
-from roadworthy.store import log
+from roadworthy.store import log, migrating
 from roadworthy.store.blobs import Blobs
 from roadworthy.store.clock import Clock, Ids, RandomIds, from_environment
 from roadworthy.store.keys import Keys
@@ -117,7 +117,7 @@ def open_store(
         raise invalid("the store's URL is neither `sqlite` nor `postgresql://…`", where=url.split("@")[-1])
     prepare_home(home)
     database = Database(str(home / "store.db") if url == "sqlite" else url)
-    database.migrate()
+    migrating.migrate(database)
     return Store(home, database, clock=clock or from_environment(), ids=ids or RandomIds(), actor=actor or _login())
 
 
