@@ -11,10 +11,14 @@ import signal
 import socket
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
+import httptools
 import uvicorn
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from roadworthy.serving.cycle import Cycle
 
 HEADER_BYTES_MAX = 32 << 10
 HEADERS_MAX = 100
@@ -63,55 +67,111 @@ class Unread:
 
 
 class Guarded(HttpToolsProtocol):
-    """One connection, which may neither send nor take for ever."""
+    """One connection, which may neither send nor take for ever.
+
+    Until when something must have come is a number that each step of a request moves, and one timer looks at it now
+    and then: to start and stop one at each step would cost as much as to read the request.
+    """
 
     limits = Limits()
-    _body_bytes = 0
-    _deadline: asyncio.TimerHandle | None = None
-    _reader_deadline: asyncio.TimerHandle | None = None
-    _header_bytes = 0
-    _in_headers = True
     refused = False
     unread = Unread()  # of the whole process
+    _body_bytes = 0
+    _header_bytes = 0
+    _in_headers = True
+    _idle = False  # between two requests
+    _due: float | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _timer_at = 0.0
+    _reader_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._look_every_s = min(self.limits.headers_s, self.limits.body_s)
         if len(self.connections) > self.limits.connections:
             self._refuse(b"503 Service Unavailable", b"retry-after: 1\r\n")
         else:
             self._arm(self.limits.headers_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
+        self._due = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self.resume_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self.refused:
             return
+        if self._idle:
+            self._idle = False
+            self._due = None
         if self._in_headers:
             self._header_bytes += len(data)
         super().data_received(data)
         if self._in_headers and self._header_bytes > HEADER_BYTES_MAX and not self.transport.is_closing():
             self._refuse(b"431 Request Header Fields Too Large")
-        elif self._waits():
-            self._arm(self.limits.headers_s)
+        elif self._due is None and (self.cycle is None or self.cycle.response_complete):
+            self._arm(self.limits.headers_s)  # a request should come, and there were only empty lines
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
         self._in_headers = True
         self._arm(self.limits.headers_s)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
         if len(self.headers) > HEADERS_MAX:
             raise ValueError("too many headers")  # the parser's caller answers 400
 
     def on_headers_complete(self) -> None:
+        """As uvicorn's, without what only WebSockets and its own limits need, and with a cycle of ours."""
         self._in_headers = False
         self._header_bytes = self._body_bytes = 0
         self._arm(self.limits.body_s)
-        super().on_headers_complete()
+        version = self.parser.get_http_version()
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        self.scope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme or "http",
+            "root_path": "",
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+            "method": self.parser.get_method().decode("ascii"),
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+        }
+        before = self.cycle
+        self.cycle = Cycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=[],
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -119,8 +179,20 @@ class Guarded(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._in_headers = True
-        self._disarm()
+        self._due = None
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        elif self._due is None:
+            self._idle = True
+            self._arm(self.timeout_keep_alive)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -135,18 +207,30 @@ class Guarded(HttpToolsProtocol):
         super().resume_writing()
 
     def _arm(self, limit_s: float) -> None:
-        self._disarm()
-        self._deadline = self.loop.call_later(limit_s, self._too_slow)
+        now = self.loop.time()
+        self._due = now + limit_s
+        if self._timer is None or self._due < self._timer_at:
+            self._look_at(min(self._due, now + self._look_every_s))
 
-    def _disarm(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+    def _look_at(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self.loop.call_at(at, self._look)
 
-    def _waits(self) -> bool:
-        """Whether a request should come and no limit runs, as after a few empty lines."""
-        idle = self.cycle is None or self.cycle.response_complete
-        return idle and self._deadline is None and self.timeout_keep_alive_task is None
+    def _look(self) -> None:
+        self._timer = None
+        if self._due is None:
+            return  # the next step starts a timer again
+        now = self.loop.time()
+        if now < self._due:
+            self._look_at(min(self._due, now + self._look_every_s))
+            return
+        self._due = None
+        if self._idle:
+            self.transport.close()
+        else:
+            self._too_slow()
 
     def _too_slow(self) -> None:
         least = self.limits.body_bytes_least
@@ -160,7 +244,7 @@ class Guarded(HttpToolsProtocol):
     def _refuse(self, status: bytes, more: bytes = b"") -> None:
         """Answer what needs no application, and close."""
         self.refused = True
-        self._disarm()
+        self._due = None
         if not self.transport.is_closing():
             started = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
             if not started:

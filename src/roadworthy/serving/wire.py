@@ -4,7 +4,9 @@ In: ASGI scopes from serving/guard.py's protocol. Out: calls of handlers `Reques
 have MLflow's shape (`error_code`, `message`) with our `where`, `fix` and `detail` beside it.
 """
 
+import itertools
 import logging
+import os
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import perf_counter
@@ -14,7 +16,6 @@ import msgspec
 
 from roadworthy.nouns.errors import HTTP_INTERNAL, HTTP_STATUS, Code, Fault, unavailable
 from roadworthy.serving.protocols import JSON, UnsupportedType
-from roadworthy.store.clock import RandomIds
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -34,7 +35,8 @@ _ERROR_CODES = {
     500: "INTERNAL_ERROR",
     503: "TEMPORARILY_UNAVAILABLE",
 }
-_ids = RandomIds()
+# Of requests that bring none: one after another, from where no other process is likely to be.
+_numbers = itertools.count(int.from_bytes(os.urandom(15)))
 _log = logging.getLogger("roadworthy.serving")
 
 
@@ -267,8 +269,9 @@ async def _send(send: Any, reply: Reply, request_id: str, *, head_only: bool) ->
 
 
 def id_of(headers: Headers) -> str:
+    """A request's id: the client's, when it sent a proper one."""
     sent = headers.get(b"x-request-id")
-    return sent if REQUEST_ID.fullmatch(sent) else _ids.new()
+    return sent if sent and REQUEST_ID.fullmatch(sent) else f"{next(_numbers):032x}"
 
 
 def hostname(host: str) -> str:

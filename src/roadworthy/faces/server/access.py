@@ -25,6 +25,7 @@ from roadworthy.serving.wire import LOCAL_NAMES, hostname
 SAFE_METHODS = ("GET", "HEAD")
 BURST_S = 5.0
 BUCKETS_MAX = 50_000
+HOSTS_KNOWN_MAX = 100
 LOGIN = "/login"
 PROXIES_SAY = frozenset({b"x-forwarded-for", b"x-forwarded-host", b"forwarded", b"x-real-ip", b"via"})
 
@@ -69,10 +70,14 @@ def _host(settings: Settings) -> Guard:
         # No name leads an address of numbers elsewhere, so that no page can pass for it by its own name.
         return host in names or (settings.exposed and _is_address(host.strip("[]")))
 
+    known: set[str] = set()  # written as clients write it, who say the same each time
+
     def guard(server: Server, request: Request, route: Route | None) -> Reply | None:  # noqa: ARG001
         headers = request.headers
         host = headers.get(b"host")
-        if headers.count(b"host") != 1 or not ours(hostname(host)):
+        if host not in known and ours(hostname(host)) and len(known) < HOSTS_KNOWN_MAX:
+            known.add(host)
+        if headers.count(b"host") != 1 or not (host in known or ours(hostname(host))):
             fix = f"start it with --allow-host {hostname(host)[:80]}" if settings.exposed else ""
             return errors.answer(_Refusal("this server answers for other host names", 421, fix), request, route)
         origin = headers.get(b"origin")
