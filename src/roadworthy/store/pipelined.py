@@ -1,6 +1,6 @@
 """Statements to PostgreSQL that do not wait for the answers to those before them.
 
-In: a connection. Out: a cursor as store/sql.py uses one, for one transaction. What it writes is sent and not waited
+In: a pipeline. Out: a cursor as store/sql.py uses one, for one transaction. What it writes is sent and not waited
 for; what it reads waits, and so does the transaction's end, so that a commit is known when its block ends. Rows that
 are to be written are kept until the transaction next asks for something, so that rows of several pieces of work are
 one statement; and what a group's pieces will read can be read ahead of them, at once (store/group.py). So a group takes
@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from roadworthy.store import many_rows
+from roadworthy.store.pipeline import Answer, Pipeline
 
 Row = Mapping[str, Any]
 
@@ -23,20 +24,20 @@ _KEY = re.compile(r"\bON CONFLICT\s*\(([^()]*)\)")
 
 
 class Pipelined:
-    """A cursor in pipeline mode: each statement has a cursor of the driver's own, so that answers are not mixed up.
+    """A cursor in pipeline mode.
 
     Args:
-        connection, pipeline: psycopg's.
+        pipeline: opened.
 
     Attributes:
         ahead: what was read ahead, and is still so: whoever writes rows of it with `insert_later` or `update_later`
             puts right what it says; any other statement that may change something empties it.
     """
 
-    def __init__(self, connection: Any, pipeline: Any) -> None:
-        self._connection = connection
+    def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._last: Any = None
+        self._last = Answer()
+        self._page: list[Any] | None = None  # what is left of the last statement's rows
         self._inserts: dict[str, list[Row]] = {}
         self._keys: dict[str, set[tuple[Any, ...]]] = {}
         self._updates: list[tuple[str, Sequence[Any]]] = []
@@ -45,8 +46,7 @@ class Pipelined:
     @property
     def rowcount(self) -> int:
         """How many rows the last statement changed, once that is known."""
-        self._pipeline.sync()
-        return int(self._last.rowcount)
+        return self._pipeline.changed(self._last)
 
     def execute(self, sql: str, params: Any, /) -> None:
         self._catch_up()
@@ -57,8 +57,8 @@ class Pipelined:
     def executemany(self, sql: str, params: Iterable[Any], /) -> None:
         self._catch_up()
         self.ahead.clear()
-        self._last = self._connection.cursor()
-        self._last.executemany(sql, params)
+        for each in params:
+            self._send(sql, each)
 
     def insert_later(self, sql: str, rows: Sequence[Row]) -> None:
         """Insert rows before anything is asked of the database, with other rows of the same statement."""
@@ -83,23 +83,28 @@ class Pipelined:
         for sql, params in statements:
             self._send(sql, params)
             asked.append(self._last)
-        return [cursor.fetchall() for cursor in asked]
+        return [self._pipeline.rows(answer) for answer in asked]
 
     def fetchone(self) -> Any:
-        return self._last.fetchone()
+        return next(iter(self.fetchmany(1)), None)
 
     def fetchall(self) -> Any:
-        return self._last.fetchall()
+        return self.fetchmany(None)
 
-    def fetchmany(self, size: int, /) -> Any:
-        return self._last.fetchmany(size)
+    def fetchmany(self, size: int | None, /) -> Any:
+        rows = self._pipeline.rows(self._last) if self._page is None else self._page
+        if size is None or len(rows) <= size:
+            self._page = []
+            return rows
+        self._page = rows[size:]
+        return rows[:size]
 
     def close(self) -> None:
         """Nothing: its cursors end with the pipeline."""
 
     def _send(self, sql: str, params: Any) -> None:
-        self._last = self._connection.cursor()
-        self._last.execute(sql, params)
+        self._last = self._pipeline.send(sql, params)
+        self._page = None
 
     def _catch_up(self) -> None:
         """Send what was left for later."""
@@ -116,10 +121,10 @@ class Pipelined:
 
 
 @contextmanager
-def pipelined(connection: Any) -> Iterator[Pipelined]:
+def pipelined(pipeline: Pipeline) -> Iterator[Pipelined]:
     """A cursor whose statements are all answered, and none has failed, when the block ends."""
-    with connection.pipeline() as pipeline:
-        yield Pipelined(connection, pipeline)
+    with pipeline.opened():
+        yield Pipelined(pipeline)
 
 
 @lru_cache(maxsize=256)

@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from roadworthy.nouns.errors import Fault, invalid, unavailable
 from roadworthy.store import connecting, many_rows
 from roadworthy.store.connecting import LOCK_WAIT_MS_MAX, LOCK_WAIT_S_MAX
+from roadworthy.store.pipeline import Pipeline
 from roadworthy.store.pipelined import Pipelined, pipelined
 from roadworthy.store.readers import Readers
 
@@ -159,6 +160,7 @@ class Database:
         self.dialect: Dialect = "postgresql" if url.startswith(("postgresql://", "postgres://")) else "sqlite"
         self._lock = threading.RLock()
         self._connection: Any = None
+        self._pipeline: Pipeline | None = None  # of the connection, on PostgreSQL
         self._open: Cursor | None = None
         self._writing = 0  # the thread whose transaction is open
         self._lock_wait_ms = LOCK_WAIT_MS_MAX
@@ -246,7 +248,7 @@ class Database:
         try:
             self._set_lock_wait(plain, lock_wait_ms or LOCK_WAIT_MS_MAX)
             later = pipeline and self.dialect == "postgresql"
-            opened: AbstractContextManager[Cursor] = pipelined(self._connection) if later else nullcontext(plain)
+            opened: AbstractContextManager[Cursor] = pipelined(self._piped()) if later else nullcontext(plain)
             with opened as cursor:
                 cursor.execute(begin, ())
                 self._open = cursor
@@ -269,6 +271,11 @@ class Database:
             self._writing = 0
             if self._connection is not None:
                 plain.close()
+
+    def _piped(self) -> Pipeline:
+        if self._pipeline is None or self._pipeline.connection is not self._connection:
+            self._pipeline = Pipeline(self._connection)
+        return self._pipeline
 
     def _set_lock_wait(self, cursor: Cursor, wait_ms: int) -> None:
         """How long SQLite's lock is waited for; said only when it is another time than before."""
