@@ -15,7 +15,7 @@ TOGETHER_MAX = 64  # more rows at once save nothing
 _COUNTS = (64, 48, 32, 24, 16, 12, *range(8, 0, -1))
 _VALUES = re.compile(r"\bVALUES\s*\(([^()]*)\)")
 # A literal, a cast, or a parameter: only the last is numbered.
-_PARAMETER = re.compile(r"'(?:[^']|'')*'|::\w+|:([a-z_][a-z0-9_]*)")
+PARAMETER = re.compile(r"'(?:[^']|'')*'|::\w+|:([a-z_][a-z0-9_]*)")
 
 
 def together(sql: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[Any]]]:
@@ -42,5 +42,5 @@ def _of_rows(sql: str, count: int) -> tuple[str, tuple[str, ...]]:
         names.append(parameter[1])
         return f"${len(names)}"
 
-    values = ", ".join(f"({_PARAMETER.sub(numbered, found[1])})" for _ in range(count))
+    values = ", ".join(f"({PARAMETER.sub(numbered, found[1])})" for _ in range(count))
     return f"{sql[: found.start()]}VALUES {values}{sql[found.end() :]}", tuple(names[: len(names) // count])

@@ -309,10 +309,6 @@ class Database:
         return connecting.to_postgresql(self.url, to_write=to_write)
 
 
-# A literal, a cast, or a parameter: only the last is rewritten.
-_PARAMETER = re.compile(r"'(?:[^']|'')*'|::\w+|:([a-z_][a-z0-9_]*)")
-
-
 @lru_cache(maxsize=1024)
 def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
     """A statement as PostgreSQL itself takes it, `$1` for the first of the names that are beside it.
@@ -320,7 +316,7 @@ def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
     The driver would read a statement with names anew for each execution when it is long or has many of them.
     """
     names: dict[str, int] = {}
-    text = _PARAMETER.sub(lambda m: f"${names.setdefault(m[1], len(names) + 1)}" if m[1] else m[0], sql)
+    text = many_rows.PARAMETER.sub(lambda m: f"${names.setdefault(m[1], len(names) + 1)}" if m[1] else m[0], sql)
     return text, tuple(names)
 
 

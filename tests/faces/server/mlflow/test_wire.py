@@ -125,3 +125,13 @@ def test_old_clients_name_runs_otherwise(store: Store) -> None:
         assert made["run"]["info"]["run_name"] == "x"
         body = {"run_uuid": run_id, "key": "k", "value": 1, "timestamp": 5}
         assert conversation.ask("POST", "/api/2.0/mlflow/runs/log-metric", json=body).status == 200
+
+
+@pytest.mark.parametrize("body", [{}, {"experiment_id": ""}, {"experiment_id": None}, {"start_time": 1}])
+def test_a_run_of_no_experiment_is_refused_and_not_put_into_the_default_one(store: Store, body: dict[str, Any]) -> None:
+    with Conversation(store) as conversation:
+        answer = conversation.ask("POST", "/api/2.0/mlflow/runs/create", json=body)
+        assert (answer.status, answer.json["error_code"]) == (400, "BAD_REQUEST")
+        assert "experiment_id" in answer.json["message"]
+        found = conversation.ask("POST", "/api/2.0/mlflow/runs/search", json={"experiment_ids": ["0"]}).json
+        assert found.get("runs", []) == []

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from msgspec import UNSET
 
+from roadworthy.faces.server.errors import WireError
 from roadworthy.faces.server.http import Reply, Request, Route
 from roadworthy.faces.server.identity.who import Identity, Need
 from roadworthy.faces.server.mlflow import experiments, random_names, run_rules, run_shown
@@ -36,6 +37,9 @@ async def create(server: Server, request: Request) -> Reply:
     run_rules.tag(NAME_TAG, name)
     tags.setdefault(NAME_TAG, name)
 
+    if not message.experiment_id:
+        # MLflow answers so too, with the words of its database.
+        raise WireError("BAD_REQUEST", "a run is created in an experiment: experiment_id is missing", 400)
     number = run_rules.experiment_id(message.experiment_id)
 
     def work(store: Store) -> schema.Run:
