@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import httptools
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from roadworthy.serving.cycle import Cycle
 
@@ -168,7 +168,7 @@ class Guarded(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )
         if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
+            self._start(self.cycle)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
@@ -188,8 +188,8 @@ class Guarded(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
+            cycle, _ = self.pipeline.pop()
+            self._start(cycle)
         elif self._due is None:
             self._idle = True
             self._arm(self.timeout_keep_alive)
@@ -205,6 +205,11 @@ class Guarded(HttpToolsProtocol):
             self._reader_deadline.cancel()
             self._reader_deadline = None
         super().resume_writing()
+
+    def _start(self, cycle: RequestResponseCycle) -> None:
+        task = self.loop.create_task(cycle.run_asgi(self.app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def _arm(self, limit_s: float) -> None:
         now = self.loop.time()
