@@ -9,11 +9,12 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
+# --no-compile: of what is installed a fraction is ever imported, and compiled then; all of it takes a minute.
 .venv/ready: pyproject.toml requirements/dev.txt
 	@echo "setting up .venv"
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -21,7 +22,7 @@ help: ## this list
 .venv-mlflow/ready: requirements/mlflow.txt
 	@echo "setting up .venv-mlflow"
 	@test -x .venv-mlflow/bin/python || $(PYTHON) -m venv .venv-mlflow
-	@.venv-mlflow/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mlflow.txt
+	@.venv-mlflow/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements/mlflow.txt
 	@touch $@
 
 demo: .venv/ready ## the whole journey on real data: notebook to project, train, gate, release, replay a year, catch drift, retrain

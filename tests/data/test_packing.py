@@ -107,21 +107,45 @@ def test_a_process_that_is_killed_is_noticed_and_nothing_of_it_is_kept(
     assert blobs.packs.spots() == {}
 
 
+@pytest.mark.parametrize("cores", [1, 2])
 def test_a_disk_that_is_full_is_one_message_and_nothing_stays(
-    blobs: Blobs, paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    blobs: Blobs, paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with two_cores(monkeypatch):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-        try:
-            packed = begin(paths, blobs, tmp_path)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    with packed, pytest.raises(Fault, match="a pack of blobs cannot be written: File too large"):
-        for _ in packed.entries():
-            pass
-        packed.settle()
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with (
+            pytest.raises(Fault, match="a pack of blobs cannot be written: File too large"),
+            begin(paths, blobs, tmp_path) as packed,
+        ):
+            for _ in packed.entries():
+                pass
+            packed.settle()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(blobs.packs.folder.iterdir()) == []
+
+
+def test_where_no_more_processes_can_be_made_one_message_says_so_and_nothing_is_left_running(
+    blobs: Blobs, paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fork, made = os.fork, []
+
+    def some() -> int:
+        if made:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        made.append(fork())
+        return made[0]
+
+    opened = set(os.listdir("/proc/self/fd"))
+    with two_cores(monkeypatch):
+        monkeypatch.setattr(os, "fork", some)
+        with pytest.raises(Fault, match="no process can be made: Resource temporarily unavailable"):
+            begin(paths, blobs, tmp_path)
+    assert set(os.listdir("/proc/self/fd")) <= opened
+    with pytest.raises(ChildProcessError):
+        os.waitpid(made[0], os.WNOHANG)
 
 
 def test_leaving_early_waits_for_the_processes(

@@ -37,7 +37,7 @@ bodies = {
     "log-parameter": pair,
     "set-tag": pair,
     "update": st.fixed_dictionaries({"status": st.sampled_from(["RUNNING", "FINISHED"]), "run_name": text}),
-    "create": st.fixed_dictionaries({"tags": pairs, "start_time": st.just(AT_MS)}),
+    "create": st.fixed_dictionaries({"experiment_id": st.just("0"), "tags": pairs, "start_time": st.just(AT_MS)}),
     "delete": st.just({}),
     "restore": st.just({}),
 }
@@ -68,8 +68,15 @@ def test_what_was_read_ahead_is_forgotten_when_something_else_changes(pg_store: 
     with Conversation(pg_store) as talk:
         ids = begun(talk)
     with pg_store.sql.write(pipeline=True) as tx:
-        read_ahead.read(tx, [Wanted(run=ids[0], keys=None, params=True, place=True), Wanted(begins_in=0)])
-        assert {each[0] for each in tx.ahead} == {"run", "metrics", "params", "group", "numbers"}
+        read_ahead.read(tx, [Wanted(run=ids[0], keys=None, params=True, place=True), Wanted(begins_in=0)], True)
+        assert {each if isinstance(each, str) else each[0] for each in tx.ahead} == {
+            "run",
+            "metrics",
+            "params",
+            "group",
+            "numbers",
+            "log",
+        }
         held = run_rows.hold(tx, ids[0])
         assert held is not None
         tx.execute("UPDATE runs SET name = 'other' WHERE id = :id", id=ids[0])
@@ -79,7 +86,10 @@ def test_what_was_read_ahead_is_forgotten_when_something_else_changes(pg_store: 
 
 def begun(talk: Conversation) -> list[str]:
     """Ids of some runs, and of one that does not exist."""
-    made = [talk.ask("POST", f"{AT}/create", json={"run_name": f"r{n}", "start_time": AT_MS}) for n in range(RUNS)]
+    made = [
+        talk.ask("POST", f"{AT}/create", json={"experiment_id": "0", "run_name": f"r{n}", "start_time": AT_MS})
+        for n in range(RUNS)
+    ]
     return [*(each.json["run"]["info"]["run_id"] for each in made), "0" * 32]
 
 

@@ -68,6 +68,29 @@ def test_a_statement_that_the_database_refuses_fails_alone(any_store: Store) -> 
     assert names(any_store) == ["a", "b"]
 
 
+def test_a_refused_piece_does_no_harm_to_groups_after_it(any_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roadworthy.store.group.APART_S", 1e-6)  # the next group is tried without savepoints again
+
+    async def scene() -> None:
+        group = GroupCommit(any_store)
+
+        async def of(name: str, count: int, *, refused: bool = False) -> None:
+            works = [point(f"{name}{n}") for n in range(count)] + [point(f"{name} no", fail=True)] * refused
+            futures = [group.submit(work) for work in works]  # type: ignore[arg-type]
+            answers = await asyncio.gather(*futures, return_exceptions=True)
+            assert answers[:count] == [f"{name}{n}" for n in range(count)]
+
+        for turn in range(3):
+            await of(f"a{turn}.", 12)
+            await of(f"b{turn}.", 12, refused=True)
+            for lone in range(4):
+                await of(f"c{turn}.{lone}.", 1)
+        await group.drain()
+
+    asyncio.run(scene())
+    assert len(names(any_store)) == 3 * (12 + 12 + 4)
+
+
 def test_a_read_in_a_piece_sees_what_the_pieces_before_it_wrote(any_store: Store) -> None:
     answers, _ = asyncio.run(submitted(any_store, [point("a"), names]))
     assert answers[1] == ["a"]

@@ -81,9 +81,62 @@ def test_a_transaction_is_there_when_its_block_ends_and_statements_are_prepared_
 def test_more_statements_than_are_prepared_are_asked_too(connection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "PREPARED_MAX", 3)
     piped = Pipeline(connection)
+    for _ in range(3):
+        with piped.opened():
+            asked = [piped.send(f"SELECT $1::BIGINT + {n}", (1,)) for n in range(10)]
+            assert [piped.rows(answer) for answer in asked] == [[(1 + n,)] for n in range(10)]
+    # Those that were used last.
+    kept = connection.execute("SELECT statement FROM pg_prepared_statements WHERE name LIKE 'rw%'").fetchall()
+    assert sorted(kept) == [(f"SELECT $1::BIGINT + {n}",) for n in (7, 8, 9)]
+
+
+def test_a_null_does_not_make_another_statement(connection: Any) -> None:
+    piped = Pipeline(connection)
+    rows = [(1, 0.5), (2, None), (None, 1.5), (None, None), (3, 2.5)]
+    for _ in range(2):
+        with piped.opened():
+            for n, x in rows:
+                piped.send("INSERT INTO t (n, x) VALUES ($1, $2)", (n, x))
+    assert connection.execute("SELECT n, x FROM t ORDER BY ctid").fetchall() == rows * 2
+    assert connection.execute("SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'rw%'").fetchone() == (1,)
+
+
+def test_a_statement_that_is_asked_once_is_not_prepared(connection: Any) -> None:
+    piped = Pipeline(connection)
     with piped.opened():
-        asked = [piped.send(f"SELECT $1::BIGINT + {n}", (1,)) for n in range(10)]
-        assert [piped.rows(answer) for answer in asked] == [[(1 + n,)] for n in range(10)]
+        assert piped.rows(piped.send("SELECT $1::BIGINT", (5,))) == [(5,)]
+    assert connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
+
+
+def test_prepared_statements_that_somebody_took_away_are_prepared_again(connection: Any) -> None:
+    piped = Pipeline(connection)
+
+    def ask() -> list[tuple[Any, ...]]:
+        with piped.opened():
+            return piped.rows(piped.send("SELECT $1::BIGINT", (5,)))
+
+    assert [ask() for _ in range(3)] == [[(5,)]] * 3
+    connection.execute("DEALLOCATE ALL")
+    with pytest.raises(psycopg.errors.InvalidSqlStatementName):
+        ask()
+    assert [ask() for _ in range(3)] == [[(5,)]] * 3
+
+
+def test_the_drivers_own_cursors_do_not_take_them_away(connection: Any) -> None:
+    piped = Pipeline(connection)
+    for _ in range(3):
+        with piped.opened():
+            piped.send("INSERT INTO k (n) VALUES ($1) ON CONFLICT DO NOTHING", (1,))
+    for _ in range(10):  # psycopg would prepare these, and forget all that is prepared at a rollback
+        connection.execute("BEGIN")
+        connection.execute("SAVEPOINT piece")
+        connection.execute("RELEASE SAVEPOINT piece")
+        connection.execute("COMMIT")
+    connection.execute("BEGIN")
+    connection.execute("ROLLBACK")
+    with piped.opened():
+        piped.send("INSERT INTO k (n) VALUES ($1) ON CONFLICT DO NOTHING", (2,))
+    assert connection.execute("SELECT n FROM k ORDER BY n").fetchall() == [(1,), (2,)]
 
 
 def test_a_failure_is_raised_at_the_next_wait_and_nothing_after_it_happens(connection: Any) -> None:

@@ -6,7 +6,6 @@ data/snapshots.py alone.
 
 import contextlib
 import os
-import shutil
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +42,8 @@ def write(blobs: Blobs, files: Sequence[File], to: Path, *, progress: Progress, 
     except OSError as problem:
         raise unavailable(f"the files cannot be written: {problem.strerror}", where=str(to)) from problem
     finally:
+        import shutil  # it loads every compression there is
+
         shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -86,6 +87,8 @@ def _copy(blobs: Blobs, file: File, to: Path, *, read_only: bool) -> None:
     if blobs.packs.has(file.digest):
         to.write_bytes(blobs.get(file.digest))
     else:
+        import shutil
+
         shutil.copyfile(blobs.file(file.digest), to)
     if read_only:
         to.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)

@@ -5,6 +5,7 @@ fork: reading 20,000 small files is nearly all interpreter, and processes that o
 set up. What the files are is known before all of them are on the disk, so that a manifest can be written meanwhile.
 """
 
+import functools
 import mmap
 import os
 import struct
@@ -23,7 +24,7 @@ from roadworthy.store.packs import sync_folder
 # Fewer files than this for each process are not worth another one.
 FILES_PER_PROCESS_MIN = 400
 # A word of a process: its number, the kind, a number, and the length of the text that follows. It is written at once,
-# and up to this much at once (PIPE_BUF is 4,096 or more) is not mixed with what another process writes.
+# and what is written at once, up to Linux's 4,096 bytes (PIPE_BUF), is not mixed with what another process writes.
 _WORD = struct.Struct("<HBqH")
 _TEXT_BYTES_MAX = 2000
 
@@ -44,7 +45,7 @@ class Packing:
         problems: the number of each file that cannot be kept, and why; the same.
 
     Raises:
-        Fault: unavailable when the disk is full or may not be written.
+        Fault: unavailable when the disk is full or may not be written, or no process can be made.
     """
 
     def __init__(self, paths: Sequence[str], blobs: Blobs, hashes: Hashes, *, progress: Callable[[int], None]) -> None:
@@ -65,7 +66,7 @@ class Packing:
         self._given = bounds[:-1]
         blobs.packs.spots()  # before processes part, so that they share it
         if count == 1:
-            pack_share.pack(self._shares[0], blobs, hashes, lambda *word: self._hear(0, *word))
+            pack_share.pack(self._shares[0], blobs, hashes, functools.partial(self._hear, 0))
         else:
             self._part(hashes)
 
@@ -105,6 +106,19 @@ class Packing:
 
     def _part(self, hashes: Hashes) -> None:
         reading, writing = os.pipe()
+        self._pipe = open(reading, "rb")  # noqa: PTH123, SIM115 - a descriptor, open until the children have ended
+        try:
+            self._fork(hashes, reading, writing)
+        except OSError as problem:
+            self._wait()
+            raise unavailable(f"no process can be made: {problem.strerror}", fix="end some others") from problem
+        except BaseException:
+            self._wait()
+            raise
+        finally:
+            os.close(writing)
+
+    def _fork(self, hashes: Hashes, reading: int, writing: int) -> None:
         with warnings.catch_warnings():
             # Native threads of numeric libraries may exist; a child touches none of their locks.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -114,8 +128,6 @@ class Packing:
                     os.close(reading)
                     _child(number, share, self._blobs, hashes, writing)
                 self._children.append(process)
-        os.close(writing)
-        self._pipe = open(reading, "rb")  # noqa: PTH123, SIM115 - a descriptor, open until the children have ended
 
     def _listen(self) -> None:
         """One word of any process."""

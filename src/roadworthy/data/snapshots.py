@@ -7,12 +7,14 @@ data/sources.py, pipelines/, gates/ and `rw data`. This room alone writes the ta
 import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from blake3 import blake3
 
-from roadworthy.data import gather, table_files
+from roadworthy.data import gather, laying_out, table_files
+from roadworthy.data.formats import parquet
+from roadworthy.data.formats.format import Context, type_names
 from roadworthy.data.gather import Progress, quiet
 from roadworthy.data.hashes import Hashes
 from roadworthy.nouns.errors import Fault, conflict, invalid, not_found
@@ -20,9 +22,6 @@ from roadworthy.nouns.event import Event
 from roadworthy.nouns.snapshot import Column, File, Snapshot
 from roadworthy.nouns.step import Value
 from roadworthy.store.store import Store
-
-if TYPE_CHECKING:
-    from roadworthy.data.formats.format import Context
 
 # To count a CSV's rows, and to tell its types from every row, is to read it all; a larger one is counted when its
 # contract is checked, and its types are told from its first rows.
@@ -111,8 +110,6 @@ def take_table(store: Store, name: str, table: Any, *, project: str = "", source
     Raises:
         Fault: invalid when it is no table, or holds what Parquet cannot.
     """
-    from roadworthy.data.formats import parquet
-
     if not parquet.takes(table):
         raise invalid(
             f"a data set must be a table, not a {type(table).__qualname__}",
@@ -245,9 +242,6 @@ def read(store: Store, snapshot: Snapshot, as_type: Any) -> Any:
     Raises:
         Fault: invalid for another type, or when the files are no table.
     """
-    from roadworthy.data import laying_out
-    from roadworthy.data.formats import parquet
-
     wanted = f"{as_type.__module__.partition('.')[0]}.{as_type.__qualname__}"
     if wanted == "pathlib.Path":
         return laying_out.as_path(store, snapshot, files(store, snapshot))
@@ -270,8 +264,6 @@ def restore(store: Store, snapshot: Snapshot, to: Path, *, progress: Progress = 
     Raises:
         Fault: conflict when there is something at `to`; invalid or not found when a blob is damaged or gone.
     """
-    from roadworthy.data import laying_out
-
     listed = files(store, snapshot)
     laying_out.write(store.blobs, listed, to, progress=progress)
     return listed
@@ -279,8 +271,6 @@ def restore(store: Store, snapshot: Snapshot, to: Path, *, progress: Progress = 
 
 def verify(store: Store, snapshot: Snapshot, *, progress: Progress = quiet) -> list[tuple[str, str]]:
     """Read every byte of a snapshot again: the files that are not as they were, each with what is wrong."""
-    from roadworthy.data import laying_out
-
     return laying_out.verify(store.blobs, files(store, snapshot), progress=progress)
 
 
@@ -388,9 +378,7 @@ def _decode(record: str) -> Snapshot:
     return msgspec.json.decode(record, type=Snapshot)
 
 
-def _no_parts(store: Store) -> "Context":
-    from roadworthy.data.formats.format import Context, type_names
-
+def _no_parts(store: Store) -> Context:
     def never(value: Any) -> Value:
         raise invalid(f"a table holds a {type_names(value)[0]}")
 

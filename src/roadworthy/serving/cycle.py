@@ -1,8 +1,8 @@
 """Cycle: one request and its answer, as uvicorn's, whose answer goes out in as few pieces as it has.
 
-In: what an ASGI application sends. Out: bytes for the transport. Used by serving/guard.py. An answer that is there
-whole is one write, head and body: two would be two system calls here and two wake-ups of the client, which cost more
-than the rest of the protocol.
+In: what an ASGI application sends. Out: bytes for the transport. Used by serving/guard.py. A head waits for the
+first of its body, so that an answer that is there whole is one write: two would be two system calls here and two
+wake-ups of the client, which cost more than the rest of the protocol. And one that fails before that is a plain 500.
 """
 
 import re
@@ -34,15 +34,19 @@ class Cycle(RequestResponseCycle):
         if self.disconnected:
             return
         kind = message["type"]
-        if kind == "http.response.start" and not self.response_started:
+        if kind == "http.response.start" and not (self.response_started or self._head):
             self._begin(message["status"], message.get("headers", ()))
-        elif kind == "http.response.body" and self.response_started and not self.response_complete:
+        elif kind == "http.response.body" and (self.response_started or self._head) and not self.response_complete:
             self._go_on(message.get("body", b""), more=message.get("more_body", False))
         else:
             raise RuntimeError(f"unexpected ASGI message: {kind}")
 
+    async def send_500_response(self) -> None:
+        """Of an answer that failed before anything of it has left, nothing leaves."""
+        self._head, self.chunked_encoding, self.expected_content_length = b"", None, 0
+        await super().send_500_response()
+
     def _begin(self, status: int, headers: Any) -> None:
-        self.response_started = True
         self.waiting_for_100_continue = False
         parts = [STATUS_LINE[status]]
         lines = 1 + len(headers)
@@ -51,9 +55,11 @@ class Cycle(RequestResponseCycle):
             if name == b"content-length":
                 self.expected_content_length = int(value)
                 self.chunked_encoding = False
-            elif name == b"connection" and b"close" in value.lower():
+            elif name == b"connection" and b"close" in [token.strip() for token in value.lower().split(b",")]:
                 self.keep_alive = False
                 closes = True
+            elif name == b"transfer-encoding":
+                raise RuntimeError("how an answer is sent is not the application's to say")
             elif name not in _names:
                 _check(name)
             parts += (name, b": ", value, b"\r\n")
@@ -83,6 +89,7 @@ class Cycle(RequestResponseCycle):
                 raise RuntimeError("the answer is longer than its content-length")
         if self._head:
             head, self._head = self._head, b""
+            self.response_started = True
             if len(body) <= _COPIED_BYTES_MAX:
                 body = head + body
             else:

@@ -11,6 +11,7 @@ from roadworthy.nouns.errors import invalid
 
 LOCK_WAIT_S_MAX = 30.0
 LOCK_WAIT_MS_MAX = int(LOCK_WAIT_S_MAX * 1000)
+PREPARED_MAX = 400  # searches are statements of many shapes
 # What the writer of a server asks for it names by its key, again and again. PostgreSQL would plan most of it anew each
 # time; or plan it while tables are small, keep that, and read the tables whole.
 _ONLY_WRITES = """
@@ -51,6 +52,7 @@ def to_postgresql(url: str, *, to_write: bool) -> Any:
         application_name="roadworthy",
         cursor_factory=psycopg.RawCursor,
     )
+    connection.prepared_max = PREPARED_MAX
     # One type for whole numbers of any size, or a statement would be prepared anew for every mixture of sizes.
     connection.adapters.register_dumper(int, psycopg.types.numeric.Int8Dumper)
     if to_write:

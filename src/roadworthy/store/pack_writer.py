@@ -1,7 +1,8 @@
 """Writes packs: contents are gathered in one buffer, handed to the system a mebibyte at a time, and synced on the way.
 
-In: small contents with their digests, from data/packing.py and store/sweeping.py. Out: packs, as store/packs.py reads
-them. A pack is written beside its place and renamed into it, so that a pack that can be seen is whole and on the disk.
+In: small contents with their digests, from data/pack_share.py and store/sweeping.py. Out: packs, as store/packs.py
+reads them. A pack is written beside its place and renamed into it, so that a pack that can be seen is whole and on the
+disk.
 """
 
 import contextlib

@@ -18,6 +18,8 @@ from typing import Any
 
 # An insert of each number of rows is a statement of its own (store/many_rows.py).
 PREPARED_MAX = 400
+KINDS_MAX = 4_000
+_UNKNOWN_NAME = "26000"
 _numbers = itertools.count()  # of prepared statements: the name of one that failed is never used again
 _NOTHING_MAX = 1_000  # ends of answers, one after another
 
@@ -31,12 +33,16 @@ class Answer:
         self.result: Any = None
 
 
+# A statement, and the types of its parameters.
+_Key = tuple[str, tuple[int, ...]]
+
+
 class _Preparation(Answer):
     """A statement's preparation, which holds only if it went well."""
 
     __slots__ = ("key",)
 
-    def __init__(self, key: tuple[str, tuple[int, ...]]) -> None:
+    def __init__(self, key: _Key) -> None:
         super().__init__()
         self.key = key
 
@@ -52,6 +58,8 @@ class Pipeline:
         from psycopg import adapt, errors, pq
 
         self.connection = connection
+        # psycopg forgets what it prepared by DEALLOCATE ALL, which would take what is prepared here with it.
+        connection.prepare_threshold = None
         self._pg = connection.pgconn
         self._types = adapt.Transformer(connection)
         self._any_format = adapt.PyFormat.AUTO
@@ -61,7 +69,9 @@ class Pipeline:
         self._aborted = pq.ExecStatus.PIPELINE_ABORTED
         self._poll = select.poll()
         self._poll.register(self._pg.socket, select.POLLIN)
-        self._prepared: dict[tuple[str, tuple[int, ...]], bytes] = {}
+        self._prepared: dict[_Key, bytes] = {}  # the one that was not used for longest first
+        self._once: dict[_Key, None] = {}  # what was asked once; what is asked again is prepared
+        self._kinds: dict[str, list[int]] = {}  # of each statement, the types that its parameters have had
         self._asked: deque[Answer] = deque()
         self._problem: Exception | None = None
 
@@ -100,19 +110,48 @@ class Pipeline:
             self._asked.append(answer)
             return answer
         values = self._types.dump_sequence(params, [self._any_format] * len(params))
-        types = tuple(self._types.types or ())
-        key = (sql, types)
-        name = self._prepared.get(key)
-        if name is None and len(self._prepared) < PREPARED_MAX:
-            name = self._prepared[key] = b"rw%d" % next(_numbers)
-            pg.send_prepare(name, sql.encode(), param_types=types)
-            self._asked.append(_Preparation(key))
+        formats = self._types.formats
+        key = (sql, self._kinds_of(sql, values))
+        name = self._prepared.pop(key, None) or self._prepare(key)
         if name is None:
-            pg.send_query_params(sql.encode(), values, param_types=types, param_formats=self._types.formats)
+            pg.send_query_params(sql.encode(), values, param_types=key[1], param_formats=formats)
         else:
-            pg.send_query_prepared(name, values, param_formats=self._types.formats)
+            self._prepared[key] = name
+            pg.send_query_prepared(name, values, param_formats=formats)
         self._asked.append(answer)
         return answer
+
+    def _kinds_of(self, sql: str, values: Sequence[Any]) -> tuple[int, ...]:
+        """The types of a statement's parameters; one that is null has the type it had before, or none."""
+        kinds = list(self._types.types or ())
+        before = self._kinds.get(sql)
+        for at, value in enumerate(values):
+            if value is None:
+                kinds[at] = before[at] if before else 0
+        if len(self._kinds) >= KINDS_MAX:
+            self._kinds.clear()
+        self._kinds[sql] = kinds
+        return tuple(kinds)
+
+    def _prepare(self, key: _Key) -> bytes | None:
+        """Prepare a statement that is asked for the second time; the name of what was prepared."""
+        if key not in self._once:
+            if len(self._once) >= KINDS_MAX:
+                self._once.clear()
+            self._once[key] = None
+            return None
+        if len(self._prepared) >= PREPARED_MAX:
+            oldest = next(iter(self._prepared))
+            self._pg.send_query_params(b"DEALLOCATE " + self._prepared.pop(oldest), None)
+            self._asked.append(Answer())
+        name = b"rw%d" % next(_numbers)
+        self._pg.send_prepare(name, key[0].encode(), param_types=key[1])
+        self._asked.append(_Preparation(key))
+        return name
+
+    def flush(self) -> None:
+        """Let what was asked leave now, as far as it can without waiting."""
+        self._pg.flush()
 
     def rows(self, answer: Answer) -> list[tuple[Any, ...]]:
         """The rows that a statement gives."""
@@ -154,7 +193,8 @@ class Pipeline:
             result = pg.get_result()
             if result is None:  # between the answers of two statements
                 nothing += 1
-                assert nothing < _NOTHING_MAX, "PostgreSQL has no answer to a statement that was sent"
+                if nothing > _NOTHING_MAX:
+                    raise RuntimeError("PostgreSQL has no answer to a statement that was sent")
                 continue
             nothing = 0
             self._take(self._asked.popleft(), result)
@@ -165,6 +205,8 @@ class Pipeline:
             answer.result = result
             return
         if isinstance(answer, _Preparation):
-            del self._prepared[answer.key]
+            self._prepared.pop(answer.key, None)
         if self._problem is None and status != self._aborted:
             self._problem = self._error(result, self._types.encoding)
+            if getattr(self._problem, "sqlstate", "") == _UNKNOWN_NAME:
+                self._prepared.clear()  # somebody took them away: a pooler, or whoever said DEALLOCATE
