@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from roadworthy.registry import groups, labels, metrics, run_rows
-from roadworthy.store import log
 from roadworthy.store.sql import Transaction
 
 
@@ -20,7 +19,7 @@ class Wanted(NamedTuple):
         run: the id of the run that it writes to.
         params: whether it reads the run's parameters.
         keys: the metrics of which it reads the latest; None for all of the run's.
-        place: whether it reads the run's group, as what changes the run does.
+        place: whether it reads the run's group.
         begins_in: the number of the group in which it begins a run.
     """
 
@@ -31,14 +30,8 @@ class Wanted(NamedTuple):
     begins_in: int | None = None
 
 
-def read(tx: Transaction, wanted: Sequence[Wanted], whole: bool) -> None:  # noqa: FBT001 - as store/group.py calls it
-    """Read what is wanted; the runs are held until the transaction ends.
-
-    Args:
-        tx: a group's, on PostgreSQL.
-        wanted: by its pieces.
-        whole: whether the group has no others, which might want what another server holds that waits for the log.
-    """
+def read(tx: Transaction, wanted: Sequence[Wanted]) -> None:
+    """Read what is wanted; the runs are held until the transaction ends."""
     some_metrics = [(each.run, key) for each in wanted for key in each.keys or ()]
     beginning = [each.begins_in for each in wanted if each.begins_in is not None]
     placed = [each.run for each in wanted if each.place]
@@ -49,6 +42,5 @@ def read(tx: Transaction, wanted: Sequence[Wanted], whole: bool) -> None:  # noq
         metrics.all_ahead(tx, [each.run for each in wanted if each.keys is None]),
         groups.ahead(tx, beginning, placed),
         groups.numbers_ahead(tx, "runs", len(beginning)),
-        log.head_ahead(tx) if whole and (beginning or placed) else None,
     ]
     tx.together([each for each in asked if each is not None])

@@ -37,9 +37,8 @@ INLINE_LOCK_WAIT_MS = 20
 APART_S = 1.0
 
 Work = Callable[[Store], Any]
-# What reads for all pieces of a group at once, and what one piece wants of it. It is told whether it knows of all that
-# the group does: only then may it take the log's head, which everybody else takes last.
-Ahead = tuple[Callable[[Transaction, list[Any], bool], None], Any]
+# What reads for all pieces of a group at once, and what one piece wants of it.
+Ahead = tuple[Callable[[Transaction, list[Any]], None], Any]
 
 
 class _Piece(NamedTuple):
@@ -218,7 +217,6 @@ class GroupCommit:
                     if not apart:
                         _read_ahead(tx, group)
                     done += [self._one(tx, piece, events, apart=apart) for piece in group]
-                    tx.send()
                     log.append_many(tx, events)
                 break
             except Exception as problem:
@@ -263,9 +261,9 @@ class GroupCommit:
 def _read_ahead(tx: Transaction, group: list[_Piece]) -> None:
     if tx.dialect == "sqlite" or len(group) == 1:
         return  # asking costs nothing, or less in plain statements
-    wanted: dict[Callable[[Transaction, list[Any], bool], None], list[Any]] = {}
+    wanted: dict[Callable[[Transaction, list[Any]], None], list[Any]] = {}
     for piece in group:
         if piece.ahead is not None:
             wanted.setdefault(piece.ahead[0], []).append(piece.ahead[1])
     for read, wants in wanted.items():
-        read(tx, wants, len(wants) == len(group))
+        read(tx, wants)

@@ -14,17 +14,16 @@ from roadworthy.nouns.event import Checkpoint, Event
 from roadworthy.store import chain
 from roadworthy.store import keys as signing
 from roadworthy.store.keys import Keys
-from roadworthy.store.sql import Asked, Reader, Transaction
+from roadworthy.store.sql import Reader, Transaction
 
 PAGE = 5_000
 ORIGIN = "roadworthy"
 
-# FOR UPDATE: PostgreSQL's writers take turns from here on; SQLite's hold the write lock already.
+# FOR UPDATE would serialise PostgreSQL's writers at their last statement; SQLite's hold the write lock already.
 _READ_HEAD = {
     "sqlite": "SELECT size, roots FROM log_head WHERE id = 1",
     "postgresql": "SELECT size, roots FROM log_head WHERE id = 1 FOR UPDATE",
 }
-_HEAD_AHEAD = "log"  # its name among what was read ahead
 _WRITE_HEAD = "UPDATE log_head SET size = :size, roots = :roots WHERE id = 1"
 _INSERT = """
 INSERT INTO events (seq, at, kind, subject, project, actor, record, leaf)
@@ -87,7 +86,7 @@ def append_many(tx: Transaction, events: Sequence[Event]) -> list[Event]:
     """Write `events` as the log's next lines, in the caller's transaction; the head is read and written once."""
     if not events:
         return []
-    row = tx.ahead.get(_HEAD_AHEAD) or tx.row(_READ_HEAD[tx.dialect])
+    row = tx.row(_READ_HEAD[tx.dialect])
     assert row is not None
     frontier = _frontier(int(row[0]), str(row[1]))
     written: list[Event] = []
@@ -227,15 +226,6 @@ def _read_note(note: str) -> Checkpoint:
         return Checkpoint(origin=origin, size=int(size), root=base64.b64decode(root, validate=True).hex(), note=note)
     except ValueError:
         return Checkpoint(origin=origin, size=-1, root="", note=note)
-
-
-def head_ahead(tx: Transaction) -> Asked:
-    """What reads the log's head for a group that will append to it, of PostgreSQL's."""
-
-    def take(rows: list[tuple[object, ...]]) -> None:
-        tx.ahead[_HEAD_AHEAD] = rows[0]
-
-    return Asked(_READ_HEAD["postgresql"], {}, take)
 
 
 def _frontier(size: int, roots: str) -> chain.Frontier:

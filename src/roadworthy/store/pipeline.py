@@ -149,10 +149,6 @@ class Pipeline:
         self._asked.append(_Preparation(key))
         return name
 
-    def flush(self) -> None:
-        """Let what was asked leave now, as far as it can without waiting."""
-        self._pg.flush()
-
     def rows(self, answer: Answer) -> list[tuple[Any, ...]]:
         """The rows that a statement gives."""
         result = self._result(answer)

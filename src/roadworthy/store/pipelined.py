@@ -76,11 +76,6 @@ class Pipelined:
         """Change a row by its key before anything is asked of the database, after all that is inserted till then."""
         self._updates.append((sql, params))
 
-    def send(self) -> None:
-        """Send all that was left for later, and do not wait."""
-        self._catch_up()
-        self._pipeline.flush()
-
     def together(self, statements: Iterable[tuple[str, Sequence[Any]]]) -> list[list[Any]]:
         """The rows of several statements, for which it is waited once; they may hold rows, and change none."""
         self._catch_up()

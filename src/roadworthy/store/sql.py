@@ -136,11 +136,6 @@ class Transaction(Reader):
         else:
             self._run(sql, params)
 
-    def send(self) -> None:
-        """Let PostgreSQL begin with what a group left for later, without waiting for it."""
-        if isinstance(self._cursor, Pipelined):
-            self._cursor.send()
-
     def together(self, asked: Sequence[Asked]) -> None:
         """Ask several things in a group on PostgreSQL, none of which depends on another's answer, and wait once."""
         assert isinstance(self._cursor, Pipelined)
