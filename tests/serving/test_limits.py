@@ -19,10 +19,14 @@ def trial(client: Callable[[int], Awaitable[None]], *, body_bytes_max: int = 100
     async def large(_: wire.Request) -> wire.Reply:
         return wire.Reply(200, b"x" * (32 << 20))
 
+    async def slow(_: wire.Request) -> wire.Reply:
+        await asyncio.sleep(1.0)
+        return wire.json("late")
+
     async def whole() -> None:
         listener = runtime.bind_port(0)
         port = listener.getsockname()[1]
-        routes = {"/": {"POST": echo, "GET": echo}, "/large": {"GET": large}}
+        routes = {"/": {"POST": echo, "GET": echo}, "/large": {"GET": large}, "/slow": {"GET": slow}}
         server = guard.server(wire.Application(routes, body_bytes_max=body_bytes_max))
         server.first = False
         running = asyncio.ensure_future(server.serve(sockets=[listener]))
@@ -193,6 +197,19 @@ def test_pipelined_requests_are_answered_in_order() -> None:
         last = HEAD + b"connection: close\r\ncontent-length: 2\r\n\r\n12"
         answer = await say(port, one + one + last)
         assert [part[-1:] for part in answer.split(b"HTTP/1.1 200")[1:]] == [b"1", b"1", b"2"]
+
+    trial(client)
+
+
+@pytest.mark.parametrize("rest", [b"POST / HT", HEAD + b"content-length: 5\r\n\r\n1"], ids=["headers", "body"])
+def test_a_request_that_is_too_slow_is_not_answered_in_the_place_of_the_one_before(
+    monkeypatch: pytest.MonkeyPatch, rest: bytes
+) -> None:
+    monkeypatch.setattr(guard.Guarded, "limits", guard.Limits(headers_s=0.3, body_s=0.3))
+
+    async def client(port: int) -> None:
+        # The first has not been answered when the second is given up.
+        assert await say(port, b"GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n" + rest) == b""
 
     trial(client)
 

@@ -95,7 +95,8 @@ class Packing:
         while self._settling:
             self._listen()
         self._wait()
-        if self.read:
+        # Of packs that were there before too: whoever wrote them may have died before their names were on the disk.
+        if self._blobs.packs.folder.is_dir():
             sync_folder(self._blobs.packs.folder)
 
     def __enter__(self) -> Self:

@@ -250,13 +250,14 @@ class Guarded(HttpToolsProtocol):
         """Answer what needs no application, and close."""
         self.refused = True
         self._due = None
-        if not self.transport.is_closing():
-            started = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
-            if not started:
-                self.transport.write(
-                    b"HTTP/1.1 %s\r\n%scontent-length: 0\r\nconnection: close\r\n\r\n" % (status, more)
-                )
-            self.transport.close()
+        if self.transport.is_closing():
+            return
+        cycle = self.cycle
+        waiting = cycle is not None and cycle.more_body and not cycle.response_started and not self.pipeline
+        # While an answer to something else is owed or under way, this would be taken for it, or for a part of it.
+        if cycle is None or cycle.response_complete or waiting:
+            self.transport.write(b"HTTP/1.1 %s\r\n%scontent-length: 0\r\nconnection: close\r\n\r\n" % (status, more))
+        self.transport.close()
 
 
 class Server(uvicorn.Server):
