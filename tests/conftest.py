@@ -1,5 +1,6 @@
 """What every test may ask for: a store with a held clock, on SQLite or on a PostgreSQL server of our own."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from roadworthy.store.store import Store, open_store
 from tests.postgres import Server, find_binaries
 
 START = 1_700_000_000.0
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and the commands that they start and interrupt
+# would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
