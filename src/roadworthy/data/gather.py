@@ -127,7 +127,7 @@ def _gather(
         [each.path for each in found],
         blobs,
         hashes,
-        progress=lambda done: progress("files", min(done, len(found)), len(found)),
+        progress=lambda done: progress("files", done, len(found)),
     )
     try:
         kept, left = _entered(found, packed, hashes)

@@ -34,7 +34,7 @@ def state(stat: os.stat_result) -> bytes:
     return _STATE.pack(stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
-def enter(entries: bytearray | mmap.mmap, at: int, stat: os.stat_result, digest: bytes) -> None:
+def enter(entries: mmap.mmap, at: int, stat: os.stat_result, digest: bytes) -> None:
     """Write an entry into the `at`-th place of a row of them: the state and the digest, one after the other."""
     _ENTRY.pack_into(entries, at * ENTRY_BYTES, stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, digest)
 

@@ -49,13 +49,13 @@ class Share(NamedTuple):
         paths: all files, of all shares.
         first: the number of the share's first file.
         end: the number after its last.
-        entries: a row of entries, one for each of all files; the share fills its own. What cannot be kept stays empty.
+        entries: a row of entries, one for each of all files; the share fills its own. What cannot be kept stays zeros.
     """
 
     paths: Sequence[str]
     first: int
     end: int
-    entries: bytearray | mmap.mmap
+    entries: mmap.mmap
 
 
 def pack(share: Share, blobs: Blobs, hashes: Hashes, tell: Tell) -> None:

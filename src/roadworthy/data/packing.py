@@ -53,7 +53,6 @@ class Packing:
         self.problems: list[tuple[int, str]] = []
         self._blobs = blobs
         self._progress = progress
-        self._total = len(paths)
         count = _processes(len(paths))
         self._reading = self._settling = count
         self._children: list[int] = []
@@ -61,9 +60,7 @@ class Packing:
         self._entries = mmap.mmap(-1, max(1, len(paths)) * ENTRY_BYTES)
         bounds = [i * len(paths) // count for i in range(count + 1)]
         self._shares = [Share(paths, bounds[i], bounds[i + 1], self._entries) for i in range(count)]
-        # Of each share, up to which file entries are filled, and up to which they were given.
-        self._filled = bounds[:-1]
-        self._given = bounds[:-1]
+        self._filled = bounds[:-1]  # of each share, up to which file entries are filled
         blobs.packs.spots()  # before processes part, so that they share it
         if count == 1:
             pack_share.pack(self._shares[0], blobs, hashes, functools.partial(self._hear, 0))
@@ -76,15 +73,16 @@ class Packing:
         The digest is `pack_share.LEFT` for a file that is new and belongs in no pack; all is zeros for one that cannot
         be kept.
         """
+        given = [share.first for share in self._shares]
         while True:
             for process, end in enumerate(self._filled):
-                for at in range(self._given[process], end):
+                for at in range(given[process], end):
                     yield at, self._entries[at * ENTRY_BYTES : (at + 1) * ENTRY_BYTES]
-                self._given[process] = end
+                given[process] = end
             if not self._reading:
                 break
             self._listen()
-        self._progress(self._total)
+        self._progress(self._shares[-1].end)
 
     def settle(self) -> None:
         """Return when every pack is on the disk.
