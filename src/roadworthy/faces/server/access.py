@@ -10,6 +10,7 @@ import ipaddress
 import socket
 import time
 from collections.abc import Awaitable
+from functools import lru_cache
 from urllib.parse import quote
 
 from roadworthy.faces.server import errors
@@ -66,18 +67,16 @@ def _host(settings: Settings) -> Guard:
     if settings.exposed:
         names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
 
+    @lru_cache(maxsize=HOSTS_KNOWN_MAX)  # clients write the same each time
     def ours(host: str) -> bool:
+        name = hostname(host)
         # No name leads an address of numbers elsewhere, so that no page can pass for it by its own name.
-        return host in names or (settings.exposed and _is_address(host.strip("[]")))
-
-    known: set[str] = set()  # written as clients write it, who say the same each time
+        return name in names or (settings.exposed and _is_address(name.strip("[]")))
 
     def guard(server: Server, request: Request, route: Route | None) -> Reply | None:  # noqa: ARG001
         headers = request.headers
         host = headers.get(b"host")
-        if host not in known and ours(hostname(host)) and len(known) < HOSTS_KNOWN_MAX:
-            known.add(host)
-        if headers.count(b"host") != 1 or not (host in known or ours(hostname(host))):
+        if headers.count(b"host") != 1 or not ours(host):
             fix = f"start it with --allow-host {hostname(host)[:80]}" if settings.exposed else ""
             return errors.answer(_Refusal("this server answers for other host names", 421, fix), request, route)
         origin = headers.get(b"origin")
