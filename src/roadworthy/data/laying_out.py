@@ -25,6 +25,8 @@ def write(blobs: Blobs, files: Sequence[File], to: Path, *, progress: Progress, 
         Fault: conflict when something is there; invalid or not found when a blob is damaged or gone; unavailable when
             the disk is full or may not be written.
     """
+    import shutil  # it loads every compression there is, which commands that lay nothing out can do without
+
     to = to.absolute()
     if to.is_symlink() or (to.exists() and (not to.is_dir() or any(to.iterdir()))):
         raise conflict("there is something there already", where=str(to), fix="name a folder that does not exist")
@@ -42,8 +44,6 @@ def write(blobs: Blobs, files: Sequence[File], to: Path, *, progress: Progress, 
     except OSError as problem:
         raise unavailable(f"the files cannot be written: {problem.strerror}", where=str(to)) from problem
     finally:
-        import shutil  # it loads every compression there is
-
         shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -87,7 +87,7 @@ def _copy(blobs: Blobs, file: File, to: Path, *, read_only: bool) -> None:
     if blobs.packs.has(file.digest):
         to.write_bytes(blobs.get(file.digest))
     else:
-        import shutil
+        import shutil  # as above
 
         shutil.copyfile(blobs.file(file.digest), to)
     if read_only:
