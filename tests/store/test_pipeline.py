@@ -70,9 +70,7 @@ def test_a_transaction_is_there_when_its_block_ends_and_statements_are_prepared_
     piped = Pipeline(connection)
     for n in range(3):
         with pipelined(piped) as cursor:
-            cursor.execute("BEGIN", ())
             cursor.execute("INSERT INTO k (n) VALUES ($1)", (n,))
-            cursor.execute("COMMIT", ())
     assert connection.execute("SELECT n FROM k ORDER BY n").fetchall() == [(0,), (1,), (2,)]
     prepared = connection.execute("SELECT statement FROM pg_prepared_statements WHERE name LIKE 'rw%'").fetchall()
     assert prepared == [("INSERT INTO k (n) VALUES ($1)",)]
@@ -142,12 +140,9 @@ def test_the_drivers_own_cursors_do_not_take_them_away(connection: Any) -> None:
 def test_a_failure_is_raised_at_the_next_wait_and_nothing_after_it_happens(connection: Any) -> None:
     piped = Pipeline(connection)
     with pytest.raises(psycopg.errors.UniqueViolation), pipelined(piped) as cursor:
-        cursor.execute("BEGIN", ())
         cursor.execute("INSERT INTO k (n) VALUES ($1)", (1,))
         cursor.execute("INSERT INTO k (n) VALUES ($1)", (1,))
         cursor.execute("INSERT INTO k (n) VALUES (2)", ())
-        cursor.execute("COMMIT", ())
-    connection.execute("ROLLBACK")
     assert connection.execute("SELECT count(*) FROM k").fetchone() == (0,)
     # The connection goes on, with what it has prepared.
     with pipelined(piped) as cursor:
@@ -168,14 +163,40 @@ def test_what_was_not_prepared_as_something_before_it_failed_is_prepared_later(c
         assert piped.rows(piped.send("SELECT $1::BIGINT", (5,))) == [(5,)]
 
 
-def test_what_the_block_raises_is_raised_and_the_connection_goes_on(connection: Any) -> None:
+def test_what_the_block_raises_is_raised_and_nothing_of_it_is_kept(connection: Any) -> None:
+    said: list[str] = []
+    connection.add_notice_handler(lambda diagnostic: said.append(diagnostic.message_primary))
     piped = Pipeline(connection)
-    with pytest.raises(KeyError), piped.opened():
-        piped.send("INSERT INTO k (n) VALUES ($1)", (1,))
-        raise KeyError
-    assert not connection.closed
+    for asked in (False, True):
+        with pytest.raises(KeyError), piped.opened():
+            sent = piped.send("INSERT INTO k (n) VALUES ($1)", (1,))
+            if asked:
+                assert piped.changed(sent) == 1
+            raise KeyError
+        assert not connection.closed
+        with piped.opened():
+            assert piped.rows(piped.send("SELECT count(*) FROM k", ())) == [(0,)]
+    assert said == []  # the server's log is not filled with warnings either
+
+
+def test_what_the_commit_refuses_is_raised_and_nothing_of_it_is_kept(connection: Any) -> None:
+    connection.execute("CREATE TABLE late (n BIGINT REFERENCES k (n) DEFERRABLE INITIALLY DEFERRED)")
+    piped = Pipeline(connection)
+    for _ in range(2):
+        with pytest.raises(psycopg.errors.ForeignKeyViolation), piped.opened():
+            assert piped.changed(piped.send("INSERT INTO late (n) VALUES ($1)", (1,))) == 1
+        assert not connection.closed
     with piped.opened():
-        assert piped.rows(piped.send("SELECT count(*) FROM k", ())) == [(1,)]
+        assert piped.rows(piped.send("SELECT count(*) FROM late", ())) == [(0,)]
+
+
+def test_nothing_is_committed_before_the_block_ends(connection: Any, postgres: Server) -> None:
+    piped = Pipeline(connection)
+    with psycopg.connect(connection.info.dsn, autocommit=True) as other, piped.opened():
+        assert piped.changed(piped.send("INSERT INTO k (n) VALUES ($1)", (1,))) == 1
+        assert piped.rows(piped.send("SELECT n FROM k", ())) == [(1,)]
+        assert other.execute("SELECT n FROM k").fetchall() == []
+    assert connection.execute("SELECT n FROM k").fetchall() == [(1,)]
 
 
 def test_what_no_driver_can_write_is_refused_and_the_connection_goes_on(connection: Any) -> None:
@@ -211,11 +232,9 @@ def test_a_connection_that_ends_with_its_transaction_half_done_is_said_so(connec
         pytest.raises(psycopg.OperationalError),
         pipelined(piped) as cursor,
     ):
-        cursor.execute("BEGIN", ())
         cursor.execute("INSERT INTO k (n) VALUES ($1) RETURNING n", (1,))
         assert cursor.fetchall() == [(1,)]
         other.execute("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
-        cursor.execute("COMMIT", ())
     assert connection.closed
 
 

@@ -47,6 +47,12 @@ class _Preparation(Answer):
         self.key = key
 
 
+class _Sync(Answer):
+    """The end of a transaction, which PostgreSQL says is reached whether or not it committed."""
+
+    __slots__ = ()
+
+
 class Pipeline:
     """A connection's pipeline, for one transaction after another.
 
@@ -77,7 +83,10 @@ class Pipeline:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Pipeline mode; when the block ends, every statement was answered and none has failed.
+        """Pipeline mode, one transaction: PostgreSQL begins it by itself and commits it at the sync.
+
+        When the block ends, every statement was answered, none has failed, and all is committed; when it raises,
+        nothing is.
 
         Raises:
             psycopg.Error: what the first that failed said.
@@ -89,6 +98,9 @@ class Pipeline:
             yield
         except BaseException:
             with contextlib.suppress(Exception):
+                # A rollback of what nobody said begins would be warned of in the server's log.
+                self.send("BEGIN", ())
+                self.send("ROLLBACK", ())
                 self._end()
             if self._asked:  # it cannot be brought to an end: who comes next begins with a new one
                 self.connection.close()
@@ -105,10 +117,6 @@ class Pipeline:
         """Ask something with `$1`, `$2` and so on for parameters, and do not wait."""
         pg = self._pg
         answer = Answer()
-        if not params:
-            pg.send_query_params(sql.encode(), None)
-            self._asked.append(answer)
-            return answer
         values = self._types.dump_sequence(params, [self._any_format] * len(params))
         formats = self._types.formats
         key = (sql, self._kinds_of(sql, values))
@@ -171,7 +179,7 @@ class Pipeline:
 
     def _end(self) -> None:
         self._pg.pipeline_sync()
-        self._asked.append(Answer())
+        self._asked.append(_Sync())
         self._hear(until=None)
         self._pg.exit_pipeline_mode()
 
@@ -200,6 +208,8 @@ class Pipeline:
         if status in self._well or status == self._synced:
             answer.result = result
             return
+        if isinstance(answer, _Sync):
+            self._asked.appendleft(answer)  # what the commit was refused for comes before it
         if isinstance(answer, _Preparation):
             self._prepared.pop(answer.key, None)
         if self._problem is None and status != self._aborted:

@@ -49,13 +49,13 @@ class Pipelined:
         return self._pipeline.changed(self._last)
 
     def execute(self, sql: str, params: Any, /) -> None:
-        self._catch_up()
+        self.send_rest()
         if not sql.lstrip().startswith("SELECT"):
             self.ahead.clear()
         self._send(sql, params)
 
     def executemany(self, sql: str, params: Iterable[Any], /) -> None:
-        self._catch_up()
+        self.send_rest()
         self.ahead.clear()
         for each in params:
             self._send(sql, each)
@@ -67,7 +67,7 @@ class Pipelined:
             keys = self._keys.setdefault(sql, set())
             new = {tuple(row[name] for name in named) for row in rows}
             if not keys.isdisjoint(new):  # one statement may not change a row twice
-                self._catch_up()
+                self.send_rest()
                 keys = self._keys.setdefault(sql, set())
             keys |= new
         self._inserts.setdefault(sql, []).extend(rows)
@@ -78,7 +78,7 @@ class Pipelined:
 
     def together(self, statements: Iterable[tuple[str, Sequence[Any]]]) -> list[list[Any]]:
         """The rows of several statements, for which it is waited once; they may hold rows, and change none."""
-        self._catch_up()
+        self.send_rest()
         asked = []
         for sql, params in statements:
             self._send(sql, params)
@@ -102,11 +102,7 @@ class Pipelined:
     def close(self) -> None:
         """Nothing: its cursors end with the pipeline."""
 
-    def _send(self, sql: str, params: Any) -> None:
-        self._last = self._pipeline.send(sql, params)
-        self._page = None
-
-    def _catch_up(self) -> None:
+    def send_rest(self) -> None:
         """Send what was left for later."""
         if self._inserts:
             inserts, self._inserts = self._inserts, {}
@@ -119,12 +115,18 @@ class Pipelined:
             for sql, values in updates:
                 self._send(sql, values)
 
+    def _send(self, sql: str, params: Any) -> None:
+        self._last = self._pipeline.send(sql, params)
+        self._page = None
+
 
 @contextmanager
 def pipelined(pipeline: Pipeline) -> Iterator[Pipelined]:
-    """A cursor whose statements are all answered, and none has failed, when the block ends."""
+    """A transaction's cursor: committed when the block ends, rolled back if it raises."""
     with pipeline.opened():
-        yield Pipelined(pipeline)
+        cursor = Pipelined(pipeline)
+        yield cursor
+        cursor.send_rest()
 
 
 @lru_cache(maxsize=256)

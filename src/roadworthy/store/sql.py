@@ -245,18 +245,21 @@ class Database:
     @contextmanager
     def _begun(self, begin: str, *, pipeline: bool = False, lock_wait_ms: int | None = None) -> Iterator[Cursor]:
         plain = self._cursor()
+        later = pipeline and self.dialect == "postgresql"
         try:
             self._set_lock_wait(plain, lock_wait_ms or LOCK_WAIT_MS_MAX)
-            later = pipeline and self.dialect == "postgresql"
             opened: AbstractContextManager[Cursor] = pipelined(self._piped()) if later else nullcontext(plain)
             with opened as cursor:
-                cursor.execute(begin, ())
+                if not later:
+                    cursor.execute(begin, ())
                 self._open = cursor
                 self._writing = threading.get_ident()
                 yield cursor
-                cursor.execute("COMMIT", ())
+                if not later:
+                    cursor.execute("COMMIT", ())
         except BaseException as problem:
-            self._roll_back(plain)
+            if not later:  # a pipeline has done so
+                self._roll_back(plain)
             cause = problem.__cause__ or problem  # of work that was refused, its own words may say anything
             if isinstance(cause, sqlite3.Error) and "readonly" in str(cause) and self._connection is not None:
                 # Opened while the file could not be written, it would stay so when the disk is mended.
