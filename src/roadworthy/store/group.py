@@ -13,7 +13,6 @@ so when the disk or another process's lock makes it wait. PostgreSQL is always w
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -25,6 +24,7 @@ from roadworthy.store import log
 from roadworthy.store.gathering import Gathering
 from roadworthy.store.sql import Reader, Transaction, as_fault, is_deadlock
 from roadworthy.store.store import Change, Store
+from roadworthy.store.writing import Writing
 
 WORK_MAX = 256  # pieces in one transaction
 WAITING_MAX = 20_000
@@ -114,7 +114,7 @@ class GroupCommit:
         self._away_until = 0.0
         self._apart_until = 0.0
         self._last: list[asyncio.Future[Any]] = []
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self._thread = Writing()
         self.commits = 0
         self.pieces = 0
 
@@ -155,7 +155,7 @@ class GroupCommit:
         """Wait until nothing waits; whoever stops a server calls it when no request can come any more."""
         while self._waiting or self._under_way or self._scheduled:
             await asyncio.wait([*(piece.done for piece in self._waiting), *self._last], timeout=1.0)
-        self._thread.shutdown()
+        self._thread.end()
 
     def _schedule(self) -> None:
         """Begin after every request that has arrived by now, or is about to: they share the sync."""
@@ -182,13 +182,12 @@ class GroupCommit:
                 return
         self._under_way = True
         self._last = [piece.done for piece in group]
-        loop = asyncio.get_running_loop()
-        doing = loop.run_in_executor(self._thread, self._carry_out, group, None)
-        doing.add_done_callback(lambda future: self._came_back(group, future))
+        self._thread.do(lambda: self._carry_out(group, None), lambda outcome: self._came_back(group, outcome))
 
-    def _came_back(self, group: list[_Piece], future: "asyncio.Future[Any]") -> None:
+    def _came_back(self, group: list[_Piece], outcome: list[tuple[bool, Any]] | None) -> None:
+        assert outcome is not None
         self._under_way = False
-        self._settle(group, future.result())
+        self._settle(group, outcome)
 
     def _settle(self, group: list[_Piece], outcome: list[tuple[bool, Any]]) -> None:
         self.commits += 1
