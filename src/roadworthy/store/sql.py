@@ -10,7 +10,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
@@ -244,22 +244,18 @@ class Database:
 
     @contextmanager
     def _begun(self, begin: str, *, pipeline: bool = False, lock_wait_ms: int | None = None) -> Iterator[Cursor]:
-        plain = self._cursor()
-        later = pipeline and self.dialect == "postgresql"
+        self._connected()
+        opened: AbstractContextManager[Cursor]
+        if pipeline and self.dialect == "postgresql":
+            opened = pipelined(self._piped())
+        else:
+            opened = self._plain(begin, lock_wait_ms or LOCK_WAIT_MS_MAX)
         try:
-            self._set_lock_wait(plain, lock_wait_ms or LOCK_WAIT_MS_MAX)
-            opened: AbstractContextManager[Cursor] = pipelined(self._piped()) if later else nullcontext(plain)
             with opened as cursor:
-                if not later:
-                    cursor.execute(begin, ())
                 self._open = cursor
                 self._writing = threading.get_ident()
                 yield cursor
-                if not later:
-                    cursor.execute("COMMIT", ())
         except BaseException as problem:
-            if not later:  # a pipeline has done so
-                self._roll_back(plain)
             cause = problem.__cause__ or problem  # of work that was refused, its own words may say anything
             if isinstance(cause, sqlite3.Error) and "readonly" in str(cause) and self._connection is not None:
                 # Opened while the file could not be written, it would stay so when the disk is mended.
@@ -272,8 +268,21 @@ class Database:
         finally:
             self._open = None
             self._writing = 0
+
+    @contextmanager
+    def _plain(self, begin: str, lock_wait_ms: int) -> Iterator[Cursor]:
+        cursor = self._connection.cursor()
+        try:
+            self._set_lock_wait(cursor, lock_wait_ms)
+            cursor.execute(begin, ())
+            yield cursor
+            cursor.execute("COMMIT", ())
+        except BaseException:
+            self._roll_back(cursor)
+            raise
+        finally:
             if self._connection is not None:
-                plain.close()
+                cursor.close()
 
     def _piped(self) -> Pipeline:
         if self._pipeline is None or self._pipeline.connection is not self._connection:
@@ -293,7 +302,7 @@ class Database:
             # Nothing was begun, or the connection is gone: either way a new one starts clean.
             self.close()
 
-    def _cursor(self) -> Cursor:
+    def _connected(self) -> None:
         if self._connection is None or getattr(self._connection, "closed", False):
             try:
                 self._connection = self._connect(to_write=self._readers is not None)
@@ -303,8 +312,6 @@ class Database:
                 if fault is None:
                     raise
                 raise fault from problem
-        cursor: Cursor = self._connection.cursor()
-        return cursor
 
     def _connect(self, *, to_write: bool) -> Any:
         if self.dialect == "sqlite":
