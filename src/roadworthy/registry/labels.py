@@ -106,14 +106,15 @@ def tag(reader: Reader, run: int, key: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def put(tx: Transaction, kind: Kind, run: Row, pairs: Iterable[tuple[str, str]]) -> None:
-    """Add to what the run has; equal keys are replaced."""
+def put(tx: Transaction, kind: Kind, run: Row, pairs: Iterable[tuple[str, str]], *, new: bool = False) -> None:
+    """Add to what the run has; equal keys are replaced, of which there are none if all are `new`."""
     seq, group_id = run.seq, run.group_id
     once = dict(pairs)  # of equal keys the last
     ahead: dict[str, str] | None = tx.ahead.get((kind, seq))
     if ahead is not None:
         ahead.update(once)
-    tx.insert_many(_PUT[kind], [{"run": seq, "key": k, "value": v, "group_id": group_id} for k, v in once.items()])
+    rows = [{"run": seq, "key": key, "value": value, "group_id": group_id} for key, value in once.items()]
+    tx.insert_many(_PUT[kind], rows, new=new)
 
 
 def replace(tx: Transaction, kind: Kind, run: Row, pairs: Iterable[tuple[str, str]]) -> None:

@@ -100,7 +100,8 @@ def append(tx: Transaction, run: Row, by_key: Mapping[str, Sequence[Point]]) -> 
     """
     heads = _heads(tx, run.seq, by_key)
     rows: list[dict[str, Any]] = []
-    new: list[dict[str, Any]] = []
+    new_rows: list[dict[str, Any]] = []
+    new_chunks: list[dict[str, Any]] = []
     full: list[tuple[str, int]] = []
     seq_of_run, group_id = run.seq, run.group_id
     for key, points in by_key.items():
@@ -108,7 +109,7 @@ def append(tx: Transaction, run: Row, by_key: Mapping[str, Sequence[Point]]) -> 
         if head is None:
             if len(points) == 1:
                 at_ms, step, value = points[0]
-                rows.append(
+                new_rows.append(
                     {
                         "run": seq_of_run, "key": key, "group_id": group_id, "step": step, "at_ms": at_ms,
                         "value": _stored(value), "points": 1, "loose": 0,
@@ -136,23 +137,24 @@ def append(tx: Transaction, run: Row, by_key: Mapping[str, Sequence[Point]]) -> 
                 full.append((key, 1))
                 loose %= chunks.MERGED
         at_ms, step, value = latest
-        new.append(
+        new_chunks.append(
             {
                 "run": seq_of_run, "key": key, "level": chunk.level, "seq": count, "points": chunk.points,
                 "first_ms": chunk.first_ms, "last_ms": chunk.last_ms, "data": chunk.data,
             }
         )  # fmt: skip
-        rows.append(
+        (new_rows if head is None else rows).append(
             {
                 "run": seq_of_run, "key": key, "group_id": group_id, "step": step, "at_ms": at_ms,
                 "value": _stored(value), "points": count + chunk.points, "loose": loose,
             }
         )  # fmt: skip
-    tx.insert_many(_INSERT_CHUNK, new)
+    tx.insert_many(_INSERT_CHUNK, new_chunks)
     tx.insert_many(_PUT_HEAD, rows)
+    tx.insert_many(_PUT_HEAD, new_rows, new=True)
     ahead: _Ahead | None = tx.ahead.get(("metrics", seq_of_run))
     if ahead is not None:
-        for row in rows:
+        for row in (*rows, *new_rows):
             ahead.heads[row["key"]] = row["points"], row["loose"], row["at_ms"], row["step"], row["value"]
     for key, level in full:
         _merge(tx, seq_of_run, key, level)

@@ -127,7 +127,7 @@ def begin(store: Store, row: Row, tags: Mapping[str, str]) -> Row:
     ) as tx:
         row = row._replace(seq=groups.next_number(tx, "runs"))
         _insert(tx, row, run_group="", record="{}")
-        labels.put(tx, "tags", row, tags.items())
+        labels.put(tx, "tags", row, tags.items(), new=True)
     return row
 
 

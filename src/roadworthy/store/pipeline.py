@@ -77,7 +77,7 @@ class Pipeline:
         self._poll.register(self._pg.socket, select.POLLIN)
         self._prepared: dict[_Key, bytes] = {}  # the one that was not used for longest first
         self._once: dict[_Key, None] = {}  # what was asked once; what is asked again is prepared
-        self._kinds: dict[str, list[int]] = {}  # of each statement, the types that its parameters have had
+        self._kinds: dict[str, tuple[int, ...]] = {}  # of each statement, the types that its parameters have had
         self._asked: deque[Answer] = deque()
         self._problem: Exception | None = None
 
@@ -131,15 +131,16 @@ class Pipeline:
 
     def _kinds_of(self, sql: str, values: Sequence[Any]) -> tuple[int, ...]:
         """The types of a statement's parameters; one that is null has the type it had before, or none."""
-        kinds = list(self._types.types or ())
+        kinds: tuple[int, ...] = self._types.types or ()
         before = self._kinds.get(sql)
-        for at, value in enumerate(values):
-            if value is None:
-                kinds[at] = before[at] if before else 0
-        if len(self._kinds) >= KINDS_MAX:
-            self._kinds.clear()
-        self._kinds[sql] = kinds
-        return tuple(kinds)
+        if None in values:
+            of_nulls = before or (0,) * len(kinds)
+            kinds = tuple(was if value is None else is_ for value, was, is_ in zip(values, of_nulls, kinds, strict=True))
+        if kinds != before:
+            if len(self._kinds) >= KINDS_MAX:
+                self._kinds.clear()
+            self._kinds[sql] = kinds
+        return kinds
 
     def _prepare(self, key: _Key) -> bytes | None:
         """Prepare a statement that is asked for the second time; the name of what was prepared."""

@@ -38,7 +38,7 @@ class Pipelined:
         self._pipeline = pipeline
         self._last = Answer()
         self._page: list[Any] | None = None  # what is left of the last statement's rows
-        self._inserts: dict[str, list[Row]] = {}
+        self._inserts: dict[tuple[str, bool], list[Row]] = {}
         self._keys: dict[str, set[tuple[Any, ...]]] = {}
         self._updates: list[tuple[str, Sequence[Any]]] = []
         self.ahead: dict[Hashable, Any] = {}
@@ -60,17 +60,20 @@ class Pipelined:
         for each in params:
             self._send(sql, each)
 
-    def insert_later(self, sql: str, rows: Sequence[Row]) -> None:
-        """Insert rows before anything is asked of the database, with other rows of the same statement."""
+    def insert_later(self, sql: str, rows: Sequence[Row], *, new: bool = False) -> None:
+        """Insert rows before anything is asked of the database, with other rows of the same statement.
+
+        PostgreSQL takes a fifth longer over rows that may be there than over those that are `new`.
+        """
         named = _key_of(sql)
         if named:
             keys = self._keys.setdefault(sql, set())
-            new = {tuple(row[name] for name in named) for row in rows}
-            if not keys.isdisjoint(new):  # one statement may not change a row twice
+            added = {tuple(row[name] for name in named) for row in rows}
+            if not keys.isdisjoint(added):  # one statement may not change a row twice
                 self.send_rest()
                 keys = self._keys.setdefault(sql, set())
-            keys |= new
-        self._inserts.setdefault(sql, []).extend(rows)
+            keys |= added
+        self._inserts.setdefault((sql, new), []).extend(rows)
 
     def update_later(self, sql: str, params: Sequence[Any]) -> None:
         """Change a row by its key before anything is asked of the database, after all that is inserted till then."""
@@ -107,8 +110,8 @@ class Pipelined:
         if self._inserts:
             inserts, self._inserts = self._inserts, {}
             self._keys.clear()
-            for sql, rows in inserts.items():
-                for statement, params in many_rows.together(sql, rows):
+            for (sql, new), rows in inserts.items():
+                for statement, params in many_rows.together(_plain(sql) if new else sql, rows):
                     self._send(statement, params)
         if self._updates:
             updates, self._updates = self._updates, []
@@ -127,6 +130,12 @@ def pipelined(pipeline: Pipeline) -> Iterator[Pipelined]:
         cursor = Pipelined(pipeline)
         yield cursor
         cursor.send_rest()
+
+
+@lru_cache(maxsize=256)
+def _plain(sql: str) -> str:
+    """An insert of rows of which none is there."""
+    return sql.partition("ON CONFLICT")[0]
 
 
 @lru_cache(maxsize=256)

@@ -115,15 +115,18 @@ class Transaction(Reader):
             text, names = _numbered(sql)
             self._cursor.executemany(text, [[row[name] for name in names] for row in rows])
 
-    def insert_many(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    def insert_many(self, sql: str, rows: Sequence[Mapping[str, Any]], *, new: bool = False) -> None:
         """Insert rows of which no two have the same key, with `INSERT … VALUES (:a, :b)` and what may follow it.
 
         In a group they are inserted when something is next asked of the database.
+
+        Args:
+            new: whether it is known that none of them is there, so that nobody need look for each.
         """
         if self.dialect == "sqlite":
             self.execute_many(sql, rows)
         elif isinstance(self._cursor, Pipelined):
-            self._cursor.insert_later(sql, rows)
+            self._cursor.insert_later(sql, rows, new=new)
         else:
             for statement, params in many_rows.together(sql, rows):
                 self._cursor.execute(statement, params)

@@ -88,7 +88,7 @@ async def log_param(server: Server, request: Request) -> Reply:
     def work(tx: Transaction, row: Row) -> None:
         before = labels.param(tx, row.seq, message.key)
         if before is None:
-            labels.put(tx, "params", row, [(message.key, value)])
+            labels.put(tx, "params", row, [(message.key, value)], new=True)
         elif before != value:
             raise invalid(
                 f"Changing param values is not allowed. Param with key='{message.key}' was already logged with "
@@ -276,7 +276,7 @@ def _put_params(tx: Transaction, row: Row, pairs: labels.Pairs) -> None:
         raise invalid(
             f"Changing param values is not allowed. Params were already logged='{changed}' for run ID='{row.id}'."
         )
-    labels.put(tx, "params", row, pairs)
+    labels.put(tx, "params", row, [pair for pair in pairs if pair[0] not in before], new=True)
 
 
 def _history(tag: str | None) -> list[Any]:
