@@ -5,12 +5,12 @@ store/group.py.
 
 Clients that ask one thing after another, eight of them, would otherwise fall into two halves that never meet: while the
 one half's commit is synced the other half asks. So a group waits until it is as large as the one before it, but never
-for longer than half a commit; now and then one waits for more than that, and learns whether there are more. Whoever is
-alone waits for nobody.
+for longer than a commit takes, which is what waiting for its own commit instead would cost; now and then one waits for
+more than that, and learns whether there are more. Whoever is alone waits for nobody.
 """
 
 WAIT_S_LEAST = 0.001  # finer than what event loops keep time by
-WAIT_S_MAX = 0.002
+WAIT_S_MAX = 0.004
 PROBE_EVERY_LEAST = 16
 PROBE_EVERY_MAX = 256
 
@@ -30,7 +30,7 @@ class Gathering:
         if self.enough(waiting):
             return 0.0
         self._waited_with = waiting
-        return min(WAIT_S_MAX, max(WAIT_S_LEAST, self._took_s / 2))
+        return min(WAIT_S_MAX, max(WAIT_S_LEAST, self._took_s))
 
     def enough(self, waiting: int) -> bool:
         """Whether a group need not wait any longer."""
