@@ -174,7 +174,7 @@ async def _send(send: Any, reply: Reply, request: Request) -> None:
         (b"x-request-id", request.id.encode()),
         *reply.headers,
     ]
-    names = {name for name, _ in headers}
+    names = {name for name, _ in reply.headers}
     if b"cache-control" not in names:
         headers.append((b"cache-control", b"no-store"))
     if b"content-length" in names:

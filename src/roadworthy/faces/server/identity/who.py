@@ -54,7 +54,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
     def somewhere(self, need: Need) -> bool:
         """Whether the role suffices anywhere at all: what a route asks before its handler knows the project."""
-        return any(RANK[role] >= RANK[need] for role in self.roles.values())
+        return max(map(RANK.__getitem__, self.roles.values()), default=-1) >= RANK[need]
 
 
 # Whoever reaches a server that listens on the loopback address alone is the user who started it.
