@@ -25,6 +25,7 @@ from roadworthy.store.store import Store
 NAME_LENGTH_MAX = 250
 STEP_MAX = 2**63 - 1
 KEYS_ASKED_FOR_MAX = 200  # of more, a run's metrics are read all
+CROSSED_MAX = 2  # how many times more metrics may be looked for than are wanted, when all are in all runs
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 _HEAD = "SELECT key, points, loose, at_ms, step, value FROM metrics WHERE run = :run AND key = :key"
@@ -38,6 +39,10 @@ SELECT w.key, r.seq, m.points, m.loose, m.at_ms, m.step, m.value
 FROM unnest(CAST(:ids AS TEXT[]), CAST(:keys AS TEXT[])) AS w (id, key)
 JOIN runs r ON r.id = w.id
 LEFT JOIN LATERAL (SELECT * FROM metrics WHERE run = r.seq AND key = w.key LIMIT 1) m ON TRUE
+"""
+_CROSSED_AHEAD = """
+SELECT r.id, r.seq, m.key, m.points, m.loose, m.at_ms, m.step, m.value
+FROM runs r LEFT JOIN metrics m ON m.run = r.seq AND m.key = ANY(:keys) WHERE r.id = ANY(:ids)
 """
 _ALL_AHEAD = """
 SELECT r.seq, m.key, m.points, m.loose, m.at_ms, m.step, m.value
@@ -162,15 +167,30 @@ def append(tx: Transaction, run: Row, by_key: Mapping[str, Sequence[Point]]) -> 
 
 def some_ahead(tx: Transaction, wanted: Iterable[tuple[str, str]]) -> Asked | None:
     """What reads the heads of metrics, each named by its run's id and its key, for the pieces of a group."""
+    of_run: dict[str, dict[str, None]] = {}
+    for run_id, key in wanted:
+        of_run.setdefault(run_id, {})[key] = None
+    if not of_run:
+        return None
+    different = {key for keys in of_run.values() for key in keys}
+    count = sum(map(len, of_run.values()))
+
+    def take_crossed(rows: list[tuple[Any, ...]]) -> None:
+        for run_id, run, key, *head in rows:
+            found = tx.ahead.setdefault(("metrics", run), _Ahead(of_run[run_id]))
+            if key is not None:
+                found.heads[key] = tuple(head)
 
     def take(rows: list[tuple[Any, ...]]) -> None:
         for key, run, *head in rows:
             found = tx.ahead.setdefault(("metrics", run), _Ahead({}))
             found.heads[key] = None if head[0] is None else tuple(head)
 
-    once = dict.fromkeys(wanted)
-    ids, keys = [run for run, _ in once], [key for _, key in once]
-    return Asked(_SOME_AHEAD, {"ids": ids, "keys": keys}, take) if once else None
+    # Runs that log the same metrics: all are looked for in all runs, which gives no rows of what is not there yet.
+    if len(of_run) * len(different) <= CROSSED_MAX * count:
+        return Asked(_CROSSED_AHEAD, {"ids": list(of_run), "keys": list(different)}, take_crossed)
+    pairs = [(run_id, key) for run_id, keys in of_run.items() for key in keys]
+    return Asked(_SOME_AHEAD, {"ids": [run_id for run_id, _ in pairs], "keys": [key for _, key in pairs]}, take)
 
 
 def all_ahead(tx: Transaction, ids: Iterable[str]) -> Asked | None:
@@ -247,8 +267,8 @@ def check_name(name: str) -> str:
 class _Ahead:
     """The heads of a run's metrics that were read ahead; `whole` when they are all, and None for what is no metric."""
 
-    def __init__(self, heads: dict[str, Head | None]) -> None:
-        self.heads = heads
+    def __init__(self, heads: Mapping[str, Head | None]) -> None:
+        self.heads = dict(heads)
         self.whole = False
 
 

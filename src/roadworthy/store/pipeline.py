@@ -135,7 +135,9 @@ class Pipeline:
         before = self._kinds.get(sql)
         if None in values:
             of_nulls = before or (0,) * len(kinds)
-            kinds = tuple(was if value is None else is_ for value, was, is_ in zip(values, of_nulls, kinds, strict=True))
+            kinds = tuple(
+                was if value is None else is_ for value, was, is_ in zip(values, of_nulls, kinds, strict=True)
+            )
         if kinds != before:
             if len(self._kinds) >= KINDS_MAX:
                 self._kinds.clear()
