@@ -97,27 +97,30 @@ def _data(reader: Reader, rows: Mapping[int, Row]) -> tuple[dict[int, schema.Run
     return made, tags
 
 
-def info(reader: Reader, row: Row) -> schema.RunInfo:
-    """What there is to say of a run without what it logged."""
-    return _info(row, _Places(reader).of(row))
+def info(reader: Reader, row: Row, group: groups.Group | None = None) -> schema.RunInfo:
+    """What there is to say of a run without what it logged; its group is read unless it is given."""
+    return _info(row, _Places(reader, group).of(row))
 
 
 class _Places:
     """Where the artifacts of runs go."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, known: groups.Group | None = None) -> None:
         self._reader = reader
-        self._known: dict[int, str] = {}
+        self._known = {} if known is None else {known.id: _place(known.id, known)}
 
     def of(self, row: Row) -> str:
         if row.location:
             return row.location
         place = self._known.get(row.group_id)
         if place is None:
-            group = groups.find(self._reader, row.group_id, tags=False)
-            place = experiment.location(row.group_id, group.location if group else "")
+            place = _place(row.group_id, groups.find(self._reader, row.group_id, tags=False))
             self._known[row.group_id] = place
         return artifacts_of(place, row.id)
+
+
+def _place(number: int, group: groups.Group | None) -> str:
+    return experiment.location(number, group.location if group else "")
 
 
 def artifacts_of(place: str, run_id: str) -> str:

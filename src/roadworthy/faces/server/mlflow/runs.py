@@ -54,7 +54,7 @@ async def create(server: Server, request: Request) -> Reply:
             )
             row = runs.begin(store, row, tags)
             return schema.Run(
-                info=run_shown.info(reader, row),
+                info=run_shown.info(reader, row, group),
                 data=schema.RunData(tags=[schema.Pair(key, value) for key, value in tags.items()]),
                 inputs=schema.RunInputs(),
             )
