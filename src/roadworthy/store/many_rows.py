@@ -12,7 +12,7 @@ from typing import Any
 
 TOGETHER_MAX = 64  # more rows at once save nothing
 # Statements are prepared once for each number of rows, so that there are not to be too many of these.
-_COUNTS = (64, 48, 32, 24, 16, 12, *range(8, 0, -1))
+_COUNTS = (64, 48, 32, *range(24, 0, -1))
 _VALUES = re.compile(r"\bVALUES\s*\(([^()]*)\)")
 # A literal, a cast, or a parameter: only the last is numbered.
 PARAMETER = re.compile(r"'(?:[^']|'')*'|::\w+|:([a-z_][a-z0-9_]*)")
