@@ -90,7 +90,8 @@ def read(request: Request, kind: type[T]) -> T:
             return msgspec.convert({}, kind)
         decoder: msgspec.json.Decoder[T] = _decoder(cast("Any", kind))
         message = decoder.decode(body)
-        return _again(body, kind) if any(name in body for name in _camel_names(cast("Any", kind))) else message
+        camel = _camel_names(cast("Any", kind))
+        return _again(body, kind) if camel and camel.search(body) else message
     except msgspec.ValidationError:
         return _again(request.body, kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
@@ -147,10 +148,10 @@ def _lists(kind: Any) -> dict[str, bool]:
 
 
 @lru_cache(maxsize=512)
-def _camel_names(kind: Any) -> tuple[bytes, ...]:
-    """How the fields' names look in camel case, in quotes; those that look the same left out."""
-    names = get_type_hints(kind)
-    return tuple(f'"{camel}"'.encode() for name in names if (camel := _camel(name)) != name)
+def _camel_names(kind: Any) -> re.Pattern[bytes] | None:
+    """What finds the fields' names in camel case, in quotes; None when all look the same there."""
+    names = [camel for name in get_type_hints(kind) if (camel := _camel(name)) != name]
+    return re.compile(f'"(?:{"|".join(names)})"'.encode()) if names else None
 
 
 def _again(body: bytes, kind: type[T]) -> T:
