@@ -160,6 +160,10 @@ class Pipeline:
         self._asked.append(_Preparation(key))
         return name
 
+    def push(self) -> None:
+        """Let what was sent be on its way now, as far as there is room for it."""
+        self._pg.flush()
+
     def rows(self, answer: Answer) -> list[tuple[Any, ...]]:
         """The rows that a statement gives."""
         result = self._result(answer)

@@ -20,6 +20,9 @@ from roadworthy.store.pipeline import Answer, Pipeline
 
 Row = Mapping[str, Any]
 
+# So many rows are sent without waiting for more, so that PostgreSQL writes them while the next are prepared.
+UNSENT_MAX = 64
+
 _KEY = re.compile(r"\bON CONFLICT\s*\(([^()]*)\)")
 
 
@@ -40,6 +43,7 @@ class Pipelined:
         self._page: list[Any] | None = None  # what is left of the last statement's rows
         self._inserts: dict[tuple[str, bool], list[Row]] = {}
         self._keys: dict[str, set[tuple[Any, ...]]] = {}
+        self._unsent = 0  # rows
         self._updates: list[tuple[str, Sequence[Any]]] = []
         self.ahead: dict[Hashable, Any] = {}
 
@@ -74,6 +78,10 @@ class Pipelined:
                 keys = self._keys.setdefault(sql, set())
             keys |= added
         self._inserts.setdefault((sql, new), []).extend(rows)
+        self._unsent += len(rows)
+        if self._unsent >= UNSENT_MAX:
+            self.send_rest()
+            self._pipeline.push()
 
     def update_later(self, sql: str, params: Sequence[Any]) -> None:
         """Change a row by its key before anything is asked of the database, after all that is inserted till then."""
@@ -107,6 +115,7 @@ class Pipelined:
 
     def send_rest(self) -> None:
         """Send what was left for later."""
+        self._unsent = 0
         if self._inserts:
             inserts, self._inserts = self._inserts, {}
             self._keys.clear()

@@ -123,6 +123,8 @@ class Transaction(Reader):
         Args:
             new: whether it is known that none of them is there, so that nobody need look for each.
         """
+        if not rows:
+            return
         if self.dialect == "sqlite":
             self.execute_many(sql, rows)
         elif isinstance(self._cursor, Pipelined):
