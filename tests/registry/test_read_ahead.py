@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from roadworthy.registry import read_ahead, run_rows
+from roadworthy.registry import metrics, read_ahead, run_rows
 from roadworthy.registry.read_ahead import Wanted
 from roadworthy.store import log
 from roadworthy.store.store import Store
@@ -75,6 +75,31 @@ def test_what_was_read_ahead_is_forgotten_when_something_else_changes(pg_store: 
         tx.execute("UPDATE runs SET name = 'other' WHERE id = :id", id=ids[0])
         assert not tx.ahead
         assert run_rows.hold(tx, ids[0]) == held._replace(name="other")
+
+
+@pytest.mark.postgres
+def test_metrics_are_the_same_looked_for_in_all_runs_or_each_in_its_own(
+    pg_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Conversation(pg_store) as talk:
+        ids = begun(talk)
+        for run_id, keys in zip(ids, ("ab", "b", ""), strict=False):
+            for key in keys:
+                talk.ask(
+                    "POST", f"{AT}/log-metric", json={"run_id": run_id, "key": key, "value": 1, "timestamp": AT_MS}
+                )
+    wanted = [Wanted(run=ids[0], keys="abc"), Wanted(run=ids[1], keys="bc"), Wanted(run=ids[2], keys="a")]
+    found = []
+    for crossed in (0, 100):
+        monkeypatch.setattr(metrics, "CROSSED_MAX", crossed)
+        with pg_store.sql.write(pipeline=True) as tx:
+            read_ahead.read(tx, wanted)
+            heads = [tx.ahead["metrics", tx.ahead["run", each.run].seq].heads for each in wanted]
+            found.append(
+                [{key: of_run[key] for key in each.keys or ()} for each, of_run in zip(wanted, heads, strict=True)]
+            )
+    assert found[0] == found[1]
+    assert [[key for key, head in each.items() if head is not None] for each in found[0]] == [["a", "b"], ["b"], []]
 
 
 def begun(talk: Conversation) -> list[str]:

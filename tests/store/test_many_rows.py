@@ -1,11 +1,14 @@
 """Many rows in one statement are the same rows one by one, on both engines."""
 
+import time
 from typing import Any
 
+import psycopg
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from roadworthy.store import many_rows
+from roadworthy.store import many_rows, pipelined
 from roadworthy.store.store import Store
 
 PUT = """
@@ -30,6 +33,53 @@ def test_the_same_rows_are_there(any_store: Store, first: list[dict[str, Any]], 
         tx.insert_many(PUT, second)
         found = {k: (n, x, t) for k, n, x, t in tx.rows("SELECT k, n, x, t FROM many")}
     assert found == {row["k"]: (row["n"], row["x"], "it's :k") for row in first + second}
+
+
+@given(first=rows, second=rows)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_rows_known_to_be_new_go_with_others_that_may_replace_them(
+    any_store: Store, first: list[dict[str, Any]], second: list[dict[str, Any]]
+) -> None:
+    with any_store.append() as tx:
+        tx.execute(MADE)
+        tx.execute("DELETE FROM many")
+    with any_store.sql.write(pipeline=True) as tx:
+        for row in first:
+            tx.insert_many(PUT, [row], new=True)
+        tx.insert_many(PUT, second)
+    with any_store.read() as reader:
+        found = {k: (n, x) for k, n, x in reader.rows("SELECT k, n, x FROM many")}
+    assert found == {row["k"]: (row["n"], row["x"]) for row in first + second}
+
+
+@pytest.mark.postgres
+def test_a_row_that_was_there_after_all_is_not_overwritten(pg_store: Store) -> None:
+    with pg_store.append() as tx:
+        tx.execute(MADE)
+        tx.insert_many(PUT, [{"k": "a", "n": 1, "x": None}])
+    with pytest.raises(psycopg.errors.UniqueViolation), pg_store.sql.write(pipeline=True) as tx:
+        tx.insert_many(PUT, [{"k": "a", "n": 2, "x": None}], new=True)
+    with pg_store.read() as reader:
+        assert reader.rows("SELECT k, n FROM many") == [("a", 1)]
+
+
+@pytest.mark.postgres
+def test_rows_are_on_their_way_before_anything_is_asked(pg_store: Store) -> None:
+    with pg_store.append() as tx:
+        tx.execute(MADE)
+    with psycopg.connect(pg_store.sql.url, autocommit=True) as other, pg_store.sql.write(pipeline=True) as tx:
+        tx.insert_many(PUT, [{"k": str(n), "n": n, "x": None} for n in range(pipelined.UNSENT_MAX)])
+        until = time.monotonic() + 30
+        while _inserted(other) == 0:  # by the other transaction, which has asked for nothing
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+
+def _inserted(connection: psycopg.Connection[Any]) -> int:
+    """How large the table is on the disk: it grows before a transaction that fills it ends."""
+    row = connection.execute("SELECT pg_relation_size('many')").fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def test_a_statement_takes_no_more_rows_than_it_may() -> None:
