@@ -13,7 +13,7 @@ so when the disk or another process's lock makes it wait. PostgreSQL is always w
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import msgspec
@@ -63,6 +63,7 @@ class Grouped(Store):
         self.source = source
         self.events: list[Event] = []
         self._tx = tx
+        self._inside = nullcontext(tx)
 
     @contextmanager
     def change(self, event: Event) -> Iterator[Change]:
@@ -75,13 +76,11 @@ class Grouped(Store):
         stamped = msgspec.structs.replace(event, at=self.clock.now(), actor=event.actor or self.actor, detail=detail)
         self.events.append(stamped)
 
-    @contextmanager
-    def append(self) -> Iterator[Transaction]:
-        yield self._tx
+    def append(self) -> AbstractContextManager[Transaction]:
+        return self._inside
 
-    @contextmanager
-    def read(self) -> Iterator[Reader]:
-        yield self._tx
+    def read(self) -> AbstractContextManager[Reader]:
+        return self._inside
 
     def close(self) -> None:
         """Nothing: the transaction ends with its group."""

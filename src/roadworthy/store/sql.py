@@ -59,16 +59,16 @@ class Asked(NamedTuple):
 
 
 class Reader:
-    """Reads inside one transaction: everything it returns is of one moment."""
+    """Reads inside one transaction: everything it returns is of one moment.
+
+    Attributes:
+        ahead: what was read ahead for a group's pieces (store/pipelined.py); empty outside groups.
+    """
 
     def __init__(self, cursor: Cursor, dialect: Dialect) -> None:
         self._cursor = cursor
         self.dialect: Dialect = dialect
-
-    @property
-    def ahead(self) -> dict[Hashable, Any]:
-        """What was read ahead for a group's pieces (store/pipelined.py); empty outside groups."""
-        return self._cursor.ahead if isinstance(self._cursor, Pipelined) else {}
+        self.ahead: dict[Hashable, Any] = cursor.ahead if isinstance(cursor, Pipelined) else {}
 
     def rows(self, sql: str, **params: Any) -> list[Row]:
         """All rows of a statement with `:name` parameters."""

@@ -9,7 +9,7 @@ import getpass
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -71,20 +71,16 @@ class Store:
             stamped = msgspec.structs.replace(change.event, at=self.clock.now(), actor=event.actor or self.actor)
             log.append(change, stamped)
 
-    @contextmanager
-    def read(self) -> Iterator[Reader]:
+    def read(self) -> AbstractContextManager[Reader]:
         """A reading transaction: all of it is of one moment."""
-        with self.sql.read() as reader:
-            yield reader
+        return self.sql.read()
 
-    @contextmanager
-    def append(self) -> Iterator[Transaction]:
+    def append(self) -> AbstractContextManager[Transaction]:
         """A transaction for high-rate rows (metric points) and leases, which are not events one by one.
 
         The event that closes their run or window carries their digest.
         """
-        with self.sql.write() as tx:
-            yield tx
+        return self.sql.write()
 
     def close(self) -> None:
         self.sql.close()
