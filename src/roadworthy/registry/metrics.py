@@ -177,7 +177,9 @@ def some_ahead(tx: Transaction, wanted: Iterable[tuple[str, str]]) -> Asked | No
 
     def take_crossed(rows: list[tuple[Any, ...]]) -> None:
         for run_id, run, key, *head in rows:
-            found = tx.ahead.setdefault(("metrics", run), _Ahead(of_run[run_id]))
+            found = tx.ahead.get(("metrics", run))
+            if found is None:
+                found = tx.ahead["metrics", run] = _Ahead(of_run[run_id])
             if key is not None:
                 found.heads[key] = tuple(head)
 

@@ -136,7 +136,7 @@ class Pipeline:
         if None in values:
             of_nulls = before or (0,) * len(kinds)
             kinds = tuple(
-                was if value is None else is_ for value, was, is_ in zip(values, of_nulls, kinds, strict=True)
+                known if value is None else own for value, known, own in zip(values, of_nulls, kinds, strict=True)
             )
         if kinds != before:
             if len(self._kinds) >= KINDS_MAX:

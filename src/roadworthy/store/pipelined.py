@@ -2,9 +2,9 @@
 
 In: a pipeline. Out: a cursor as store/sql.py uses one, for one transaction. What it writes is sent and not waited
 for; what it reads waits, and so does the transaction's end, so that a commit is known when its block ends. Rows that
-are to be written are kept until the transaction next asks for something, so that rows of several pieces of work are
-one statement; and what a group's pieces will read can be read ahead of them, at once (store/group.py). So a group takes
-a few ways to the database and back, not one for each read of each piece.
+are to be written are kept until there are some or the transaction next asks for something, so that rows of several
+pieces of work are one statement; and what a group's pieces will read can be read ahead of them, at once
+(store/group.py). So a group takes a few ways to the database and back, not one for each read of each piece.
 
 What goes wrong shows at the next wait, perhaps in a later piece of the work than the one it went wrong in.
 """

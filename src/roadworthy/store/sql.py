@@ -118,7 +118,7 @@ class Transaction(Reader):
     def insert_many(self, sql: str, rows: Sequence[Mapping[str, Any]], *, new: bool = False) -> None:
         """Insert rows of which no two have the same key, with `INSERT … VALUES (:a, :b)` and what may follow it.
 
-        In a group they are inserted when something is next asked of the database.
+        In a group they are inserted at the latest when something is next asked of the database.
 
         Args:
             new: whether it is known that none of them is there, so that nobody need look for each.
