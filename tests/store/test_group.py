@@ -191,3 +191,22 @@ def test_two_servers_that_want_each_others_rows_both_have_their_way(postgres: Se
         assert reader.rows("SELECT name, version FROM aliases ORDER BY name") == [("x", 3), ("y", 3)]
     for store in stores:
         store.close()
+
+
+@pytest.mark.postgres
+def test_work_that_raises_what_is_no_exception_ends_neither_the_writing_thread_nor_the_loop(pg_store: Store) -> None:
+    def work(store: Store) -> None:
+        raise SystemExit
+
+    async def scene() -> tuple[object, object]:
+        group = GroupCommit(pg_store)
+        first = await asyncio.gather(group.submit(work), return_exceptions=True)
+        second = await group.submit(point("a"))  # type: ignore[arg-type]
+        await group.drain()
+        return first[0], second
+
+    refused, answered = asyncio.run(scene())
+    assert isinstance(refused, RuntimeError)
+    assert isinstance(refused.__cause__, SystemExit)
+    assert answered == "a"
+    assert names(pg_store) == ["a"]

@@ -34,6 +34,21 @@ def connection(postgres: Server) -> Iterator[Any]:
     found.close()
 
 
+LISTS = st.lists(TEXT, max_size=6) | st.lists(st.integers(-(2**63), 2**63 - 1), max_size=6) | st.lists(st.none() | TEXT)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=LISTS)
+def test_lists_come_back_as_they_are(connection: Any, values: list[Any]) -> None:
+    kind = "BIGINT" if values and isinstance(values[0], int) else "TEXT"
+    piped = Pipeline(connection)
+    for _ in range(3):  # plain, and then prepared
+        with piped.opened():
+            asked = f"SELECT CAST($1 AS {kind}[])"
+            assert piped.rows(piped.send(asked, [values])) == [(values,)]
+    assert connection.execute(f"SELECT CAST($1 AS {kind}[])", [values]).fetchall() == [(values,)]
+
+
 INSERT = "INSERT INTO t (n, x, s, b, y) VALUES ($1, $2, $3, $4, $5)"
 READ = "SELECT n, x, s, b, y FROM t ORDER BY ctid"
 

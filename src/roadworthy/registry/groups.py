@@ -4,7 +4,7 @@ In: names, locations, tags, from `rw`'s own runs and from clients (MLflow's expe
 records. This file owns the tables `groups` and `group_tags`, and the numbers that are given out one after another.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -101,23 +101,23 @@ def find(reader: Reader, number: int, *, tags: bool = True) -> Group | None:
     return _whole(reader, reader.row(_BY_ID, id=number), tags=tags)
 
 
-def ahead(tx: Transaction, numbers: Sequence[int], runs: Sequence[str]) -> Asked | None:
+def ahead(numbers: Sequence[int], runs: Sequence[str]) -> Asked | None:
     """What reads several groups, and those of several runs, without tags, for the pieces of a group of writes."""
 
-    def take(rows: list[tuple[Any, ...]]) -> None:
+    def take(rows: list[tuple[Any, ...]], found: dict[Hashable, Any]) -> None:
         for group in of_rows(rows):
-            tx.ahead["group", group.id] = group
+            found["group", group.id] = group
 
     if not numbers and not runs:
         return None
     return Asked(_AHEAD, {"numbers": sorted(set(numbers)), "runs": sorted(set(runs))}, take)
 
 
-def numbers_ahead(tx: Transaction, name: str, count: int) -> Asked | None:
+def numbers_ahead(name: str, count: int) -> Asked | None:
     """What takes several numbers of a counter at once; those that nobody wants then are left out."""
 
-    def take(rows: list[tuple[Any, ...]]) -> None:
-        tx.ahead["numbers", name] = iter(range(rows[0][0] - count + 1, rows[0][0] + 1))
+    def take(rows: list[tuple[Any, ...]], found: dict[Hashable, Any]) -> None:
+        found["numbers", name] = iter(range(rows[0][0] - count + 1, rows[0][0] + 1))
 
     return Asked(_NEXT, {"name": name, "count": count}, take) if count else None
 

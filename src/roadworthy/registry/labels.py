@@ -5,7 +5,7 @@ tables `run_params` and `run_tags`. The typed parameters of a run of ours are in
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from roadworthy.registry.run_rows import Row
@@ -68,17 +68,22 @@ def of_run(reader: Reader, kind: Kind, run: int) -> dict[str, str]:
     return dict(sorted(reader.rows(_READ[kind], run=run)))
 
 
-def params_ahead(tx: Transaction, ids: Iterable[str]) -> Asked | None:
+def params_ahead(ids: Iterable[str]) -> Asked | None:
     """What reads the parameters of several runs of PostgreSQL's for the pieces of a group."""
 
-    def take(rows: list[tuple[Any, ...]]) -> None:
+    def take(rows: list[tuple[Any, ...]], found: dict[Hashable, Any]) -> None:
         for run, key, value in rows:
-            found = tx.ahead.setdefault(("params", run), {})
+            params = found.setdefault(("params", run), {})
             if key is not None:
-                found[key] = value
+                params[key] = value
 
     once = sorted(set(ids))
     return Asked(_PARAMS_AHEAD, {"ids": once}, take) if once else None
+
+
+def begun(tx: Transaction, run: Row) -> None:
+    """A run was just made, and has no parameters yet."""
+    tx.know(("params", run.seq), {})
 
 
 def of_runs(reader: Reader, kind: Kind, runs: Sequence[int]) -> dict[int, Pairs]:

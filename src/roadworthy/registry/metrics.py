@@ -9,7 +9,7 @@ are one: a client that tries again doubles nothing.
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from blake3 import blake3
@@ -76,6 +76,40 @@ _SET_GROUP = "UPDATE metrics SET group_id = :group_id WHERE run = :run"
 # Of a metric: how many points, how many loose chunks, and the latest point's moment, step and value (none for NaN).
 Head = tuple[int, int, int, int, float | None]
 Latest = list[tuple[str, float, int, int]]  # key, value, step, at_ms
+
+
+class Heads:
+    """What is known of a run's metrics: their heads, and None for what is no metric.
+
+    Args:
+        heads: by key.
+        whole: whether there are no others.
+    """
+
+    __slots__ = ("heads", "whole")
+
+    def __init__(self, heads: Mapping[str, Head | None], *, whole: bool = False) -> None:
+        self.heads = dict(heads)
+        self.whole = whole
+
+    def have(self, keys: Iterable[str] | None) -> bool:
+        """Whether all is known of these keys; of all keys, when none are named."""
+        return self.whole or (keys is not None and all(key in self.heads for key in keys))
+
+    def of(self, keys: Iterable[str] | None) -> "Heads":
+        """A copy of what is known of these keys, or of all."""
+        return Heads(self.heads, whole=True) if keys is None else Heads({key: self.heads.get(key) for key in keys})
+
+    def with_(self, newer: "Heads") -> "Heads":
+        """Both, where they differ as the newer ones say."""
+        return newer if newer.whole else Heads(self.heads | newer.heads, whole=self.whole)
+
+    def same(self, others: "Heads", keys: Iterable[str] | None) -> bool:
+        """Whether others are the same as to these keys, or as to all."""
+        if keys is not None:
+            return all(self.heads.get(key) == others.heads.get(key) for key in keys)
+        there = {key: head for key, head in self.heads.items() if head is not None}
+        return self.whole and others.whole and others.heads == there
 
 
 def log(store: Store, run_id: str, points: Sequence[MetricPoint]) -> None:
@@ -157,7 +191,7 @@ def append(tx: Transaction, run: Row, by_key: Mapping[str, Sequence[Point]]) -> 
     tx.insert_many(_INSERT_CHUNK, new_chunks)
     tx.insert_many(_PUT_HEAD, rows)
     tx.insert_many(_PUT_HEAD, new_rows, new=True)
-    ahead: _Ahead | None = tx.ahead.get(("metrics", seq_of_run))
+    ahead: Heads | None = tx.ahead.get(("metrics", seq_of_run))
     if ahead is not None:
         for row in (*rows, *new_rows):
             ahead.heads[row["key"]] = row["points"], row["loose"], row["at_ms"], row["step"], row["value"]
@@ -165,48 +199,50 @@ def append(tx: Transaction, run: Row, by_key: Mapping[str, Sequence[Point]]) -> 
         _merge(tx, seq_of_run, key, level)
 
 
-def some_ahead(tx: Transaction, wanted: Iterable[tuple[str, str]]) -> Asked | None:
-    """What reads the heads of metrics, each named by its run's id and its key, for the pieces of a group."""
-    of_run: dict[str, dict[str, None]] = {}
-    for run_id, key in wanted:
-        of_run.setdefault(run_id, {})[key] = None
-    if not of_run:
+def some_ahead(wanted: Mapping[str, Collection[str]]) -> Asked | None:
+    """What reads the heads of metrics, of each run by its id those of some keys, for the pieces of a group."""
+    if not wanted:
         return None
-    different = {key for keys in of_run.values() for key in keys}
-    count = sum(map(len, of_run.values()))
+    different = {key for keys in wanted.values() for key in keys}
+    count = sum(map(len, wanted.values()))
 
-    def take_crossed(rows: list[tuple[Any, ...]]) -> None:
+    def take_crossed(rows: list[tuple[Any, ...]], found: dict[Hashable, Any]) -> None:
         for run_id, run, key, *head in rows:
-            found = tx.ahead.get(("metrics", run))
-            if found is None:
-                found = tx.ahead["metrics", run] = _Ahead(of_run[run_id])
+            of = found.get(("metrics", run))
+            if of is None:
+                of = found["metrics", run] = Heads(dict.fromkeys(wanted[run_id]))
             if key is not None:
-                found.heads[key] = tuple(head)
+                of.heads[key] = tuple(head)
 
-    def take(rows: list[tuple[Any, ...]]) -> None:
+    def take(rows: list[tuple[Any, ...]], found: dict[Hashable, Any]) -> None:
         for key, run, *head in rows:
-            found = tx.ahead.setdefault(("metrics", run), _Ahead({}))
-            found.heads[key] = None if head[0] is None else tuple(head)
+            of = found.setdefault(("metrics", run), Heads({}))
+            of.heads[key] = None if head[0] is None else tuple(head)
 
     # Runs that log the same metrics: all are looked for in all runs, which gives no rows of what is not there yet.
-    if len(of_run) * len(different) <= CROSSED_MAX * count:
-        return Asked(_CROSSED_AHEAD, {"ids": list(of_run), "keys": list(different)}, take_crossed)
-    pairs = [(run_id, key) for run_id, keys in of_run.items() for key in keys]
+    if len(wanted) * len(different) <= CROSSED_MAX * count:
+        return Asked(_CROSSED_AHEAD, {"ids": list(wanted), "keys": list(different)}, take_crossed)
+    pairs = [(run_id, key) for run_id, keys in wanted.items() for key in keys]
     return Asked(_SOME_AHEAD, {"ids": [run_id for run_id, _ in pairs], "keys": [key for _, key in pairs]}, take)
 
 
-def all_ahead(tx: Transaction, ids: Iterable[str]) -> Asked | None:
+def all_ahead(ids: Iterable[str]) -> Asked | None:
     """What reads the heads of all metrics of several runs of PostgreSQL's for the pieces of a group."""
 
-    def take(rows: list[tuple[Any, ...]]) -> None:
+    def take(rows: list[tuple[Any, ...]], found: dict[Hashable, Any]) -> None:
         for run, key, *head in rows:
-            found = tx.ahead.setdefault(("metrics", run), _Ahead({}))
-            found.whole = True
+            of = found.setdefault(("metrics", run), Heads({}))
+            of.whole = True
             if key is not None:
-                found.heads[key] = tuple(head)
+                of.heads[key] = tuple(head)
 
     once = sorted(set(ids))
     return Asked(_ALL_AHEAD, {"ids": once}, take) if once else None
+
+
+def begun(tx: Transaction, run: Row) -> None:
+    """A run was just made, and has no metrics yet."""
+    tx.know(("metrics", run.seq), Heads({}, whole=True))
 
 
 def latest(store: Store, run_id: str) -> dict[str, float]:
@@ -232,7 +268,7 @@ def rows_of_runs(reader: Reader, runs: Sequence[int]) -> list[tuple[Any, ...]]:
 
 def digest(reader: Reader, run: Row) -> str:
     """BLAKE3 over all points of a run, by name, as they lie in its rows and chunks; empty when it has none."""
-    ahead: _Ahead | None = reader.ahead.get(("metrics", run.seq))
+    ahead: Heads | None = reader.ahead.get(("metrics", run.seq))
     if ahead is not None and ahead.whole:
         rows = [(key, *head) for key, head in ahead.heads.items() if head is not None]
     else:
@@ -266,16 +302,8 @@ def check_name(name: str) -> str:
     return name
 
 
-class _Ahead:
-    """The heads of a run's metrics that were read ahead; `whole` when they are all, and None for what is no metric."""
-
-    def __init__(self, heads: Mapping[str, Head | None]) -> None:
-        self.heads = dict(heads)
-        self.whole = False
-
-
 def _heads(tx: Transaction, run: int, keys: Mapping[str, Any]) -> Mapping[str, Head | None]:
-    ahead: _Ahead | None = tx.ahead.get(("metrics", run))
+    ahead: Heads | None = tx.ahead.get(("metrics", run))
     if ahead is not None and (ahead.whole or keys.keys() <= ahead.heads.keys()):
         return ahead.heads
     if len(keys) == 1:
@@ -292,8 +320,8 @@ def _merge(tx: Transaction, run: int, key: str, level: int) -> None:
     """Make one chunk of the next level of all chunks of this one."""
     rows = tx.rows(_OF_LEVEL, run=run, key=key, level=level)
     chunk = chunks.merge([bytes(data) for _, data in rows])
-    tx.execute(_DELETE_LEVEL, run=run, key=key, level=level)
-    tx.execute(
+    tx.execute_beside(_DELETE_LEVEL, run=run, key=key, level=level)
+    tx.execute_beside(
         _INSERT_CHUNK, run=run, key=key, level=level + 1, seq=rows[0][0], points=chunk.points,
         first_ms=chunk.first_ms, last_ms=chunk.last_ms, data=chunk.data,
     )  # fmt: skip

@@ -3,10 +3,13 @@
 In: a run's id. Out: a `Row`. Called by all of registry/ and by the server's hot paths; registry/runs.py writes them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any, NamedTuple
 
 from roadworthy.store.sql import Asked, Reader, Transaction
+
+# Among what is read ahead: the numbers of the runs of which `run_shown` has something.
+SHOWN = ("shown",)
 
 COLUMNS = "seq, id, group_id, project, name, actor, status, stage, start_ms, end_ms, location"
 _FIND = f"SELECT {COLUMNS} FROM runs WHERE id = :id"
@@ -63,16 +66,15 @@ def hold(tx: Transaction, run_id: str) -> Row | None:
     return row
 
 
-def hold_ahead(tx: Transaction, ids: Iterable[str]) -> Asked | None:
+def hold_ahead(ids: Iterable[str]) -> Asked | None:
     """What holds several runs of PostgreSQL's for the pieces of a group."""
 
-    def take(found: list[tuple[Any, ...]]) -> None:
-        for seq, *_, shown in found:
-            if shown:
-                forget(tx, seq)
-        for *columns, _ in found:
+    def take(rows: list[tuple[Any, ...]], found: dict[Hashable, Any]) -> None:
+        for *columns, shown in rows:
             row = Row(*columns)
-            tx.ahead["run", row.id] = row
+            found["run", row.id] = row
+            if shown:
+                found.setdefault(SHOWN, []).append(row.seq)
 
     once = sorted(set(ids))
     return Asked(_HOLD_MANY, {"ids": once}, take) if once else None
@@ -84,10 +86,15 @@ def changed(tx: Transaction, row: Row) -> None:
         tx.ahead["run", row.id] = row
 
 
+def begun(tx: Transaction, row: Row) -> None:
+    """A run was just made: all that there is of it is known."""
+    tx.know(("run", row.id), row)
+
+
 def forget(tx: Transaction, run: int) -> None:
     """Let go of what was made of a run to be shown (registry/shown.py), since the run is about to change."""
     for statement in _FORGET:
-        tx.execute(statement, seq=run)
+        tx.execute_beside(statement, seq=run)
 
 
 def rows(found: Iterable[tuple[Any, ...]]) -> list[Row]:

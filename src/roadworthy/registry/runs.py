@@ -128,6 +128,8 @@ def begin(store: Store, row: Row, tags: Mapping[str, str]) -> Row:
         row = row._replace(seq=groups.next_number(tx, "runs"))
         _insert(tx, row, run_group="", record="{}")
         labels.put(tx, "tags", row, tags.items(), new=True)
+        for room in (run_rows, labels, metrics):
+            room.begun(tx, row)
     return row
 
 

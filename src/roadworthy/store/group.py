@@ -14,7 +14,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -37,8 +37,20 @@ INLINE_LOCK_WAIT_MS = 20
 APART_S = 1.0
 
 Work = Callable[[Store], Any]
-# What reads for all pieces of a group at once, and what one piece wants of it.
-Ahead = tuple[Callable[[Transaction, list[Any]], None], Any]
+
+
+class Reading(Protocol):
+    """What reads for all pieces of a group at once; it lives as long as the groups, and may remember."""
+
+    def read(self, tx: Transaction, wanted: list[Any], *, trust: bool) -> bool:
+        """Read what the pieces want; whether it went on with what it remembers, which only `trust` allows."""
+
+    def committed(self, tx: Transaction) -> None:
+        """The transaction for which it read last is durable."""
+
+
+# What reads for a piece, one of a kind for all of them, and what the piece wants of it.
+Ahead = tuple[Callable[[], Reading], Any]
 
 
 class _Piece(NamedTuple):
@@ -114,6 +126,7 @@ class GroupCommit:
         self._apart_until = 0.0
         self._last: list[asyncio.Future[Any]] = []
         self._thread = Writing()
+        self._readings: dict[Callable[[], Reading], Reading] = {}
         self.commits = 0
         self.pieces = 0
 
@@ -181,10 +194,20 @@ class GroupCommit:
                 return
         self._under_way = True
         self._last = [piece.done for piece in group]
-        self._thread.do(lambda: self._carry_out(group, None), lambda outcome: self._came_back(group, outcome))
+        self._thread.do(lambda: self._elsewhere(group), lambda outcome: self._came_back(group, outcome))
 
-    def _came_back(self, group: list[_Piece], outcome: list[tuple[bool, Any]] | None) -> None:
-        assert outcome is not None
+    def _elsewhere(self, group: list[_Piece]) -> list[tuple[bool, Any]]:
+        """As `_carry_out`, in the writing thread, which nothing may end: those who wait would wait for ever."""
+        try:
+            outcome = self._carry_out(group, None)
+            assert outcome is not None
+        except BaseException as problem:
+            failure = RuntimeError(f"the writing thread met {type(problem).__name__}")
+            failure.__cause__ = problem
+            return [(False, failure)] * len(group)
+        return outcome
+
+    def _came_back(self, group: list[_Piece], outcome: list[tuple[bool, Any]]) -> None:
         self._under_way = False
         self._settle(group, outcome)
 
@@ -204,16 +227,17 @@ class GroupCommit:
 
     def _carry_out(self, group: list[_Piece], lock_wait_ms: int | None) -> list[tuple[bool, Any]] | None:
         """Do a group's work and commit it; None when another process held the lock for longer than was to be waited."""
-        began, start, tries_left = False, time.monotonic(), DEADLOCK_TRIES
+        began, start, tries_left, trust = False, time.monotonic(), DEADLOCK_TRIES, True
         while True:
-            apart = start < self._apart_until
+            apart, trusting = start < self._apart_until, False
             done: list[tuple[bool, Any]] = []
             try:
                 with self._store.sql.write(lock_wait_ms=lock_wait_ms, pipeline=not apart) as tx:
                     began = True
                     events: list[Event] = []
-                    if not apart:
-                        _read_ahead(tx, group)
+                    readings = [] if apart or tx.dialect == "sqlite" else self._wanted(group)
+                    for reading, wanted in readings:
+                        trusting |= reading.read(tx, wanted, trust=trust)
                     done += [self._one(tx, piece, events, apart=apart) for piece in group]
                     log.append_many(tx, events)
                 break
@@ -222,6 +246,9 @@ class GroupCommit:
                     tries_left -= 1
                     if tries_left:
                         continue  # another server's group goes first; none of this one's work was kept
+                elif trusting and not isinstance(problem, Fault):
+                    trust = False
+                    continue  # what was trusted may be all that is wrong
                 elif not apart and not isinstance(problem, Fault):
                     if len(group) > 1:
                         self._apart_until = start + APART_S
@@ -230,8 +257,20 @@ class GroupCommit:
                 if lock_wait_ms is not None and not began and isinstance(problem, Fault):
                     return None
                 return [(False, problem)] * len(group)
+        for reading, _ in readings:
+            reading.committed(tx)
         self._took_s = time.monotonic() - start
         return done
+
+    def _wanted(self, group: list[_Piece]) -> list[tuple[Reading, list[Any]]]:
+        """What reads ahead for a group, and what its pieces want of each."""
+        wanted: dict[Callable[[], Reading], list[Any]] = {}
+        for piece in group:
+            if piece.ahead is not None:
+                wanted.setdefault(piece.ahead[0], []).append(piece.ahead[1])
+        for kind in wanted.keys() - self._readings.keys():
+            self._readings[kind] = kind()
+        return [(self._readings[kind], wants) for kind, wants in wanted.items()]
 
     def _one(self, tx: Transaction, piece: _Piece, events: list[Event], *, apart: bool) -> tuple[bool, Any]:
         """Do one piece's work; with `apart`, it takes back only what it did itself when it raises."""
@@ -254,14 +293,3 @@ class GroupCommit:
             tx.execute("RELEASE SAVEPOINT piece")
         events += store.events
         return True, result
-
-
-def _read_ahead(tx: Transaction, group: list[_Piece]) -> None:
-    if tx.dialect == "sqlite" or len(group) == 1:
-        return  # asking costs nothing, or less in plain statements
-    wanted: dict[Callable[[Transaction, list[Any]], None], list[Any]] = {}
-    for piece in group:
-        if piece.ahead is not None:
-            wanted.setdefault(piece.ahead[0], []).append(piece.ahead[1])
-    for read, wants in wanted.items():
-        read(tx, wants)

@@ -104,7 +104,7 @@ def append_many(tx: Transaction, events: Sequence[Event]) -> list[Event]:
         )  # fmt: skip
         written.append(numbered)
     tx.insert_many(_INSERT, rows)
-    tx.execute(_WRITE_HEAD, size=frontier.size, roots=",".join(root.hex() for root in frontier.roots))
+    tx.update_one(_WRITE_HEAD, size=frontier.size, roots=",".join(root.hex() for root in frontier.roots))
     return written
 
 

@@ -4,13 +4,14 @@ In: a pipeline. Out: a cursor as store/sql.py uses one, for one transaction. Wha
 for; what it reads waits, and so does the transaction's end, so that a commit is known when its block ends. Rows that
 are to be written are kept until there are some or the transaction next asks for something, so that rows of several
 pieces of work are one statement; and what a group's pieces will read can be read ahead of them, at once
-(store/group.py). So a group takes a few ways to the database and back, not one for each read of each piece.
+(store/group.py). So a group takes a few ways to the database and back, not one for each read of each piece. What is
+believed to be known already is read ahead too, but is waited for only before the commit, which needs it to be so.
 
 What goes wrong shows at the next wait, perhaps in a later piece of the work than the one it went wrong in.
 """
 
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -23,7 +24,14 @@ Row = Mapping[str, Any]
 # So many rows are sent without waiting for more, so that PostgreSQL writes them while the next are prepared.
 UNSENT_MAX = 64
 
+# Whether answers say what was assumed of them.
+Holds = Callable[[list[list[Any]]], bool]
+
 _KEY = re.compile(r"\bON CONFLICT\s*\(([^()]*)\)")
+
+
+class Stale(Exception):
+    """What a transaction assumed is not so (any more), and nothing of it was done."""
 
 
 class Pipelined:
@@ -45,6 +53,7 @@ class Pipelined:
         self._keys: dict[str, set[tuple[Any, ...]]] = {}
         self._unsent = 0  # rows
         self._updates: list[tuple[str, Sequence[Any]]] = []
+        self._assumed: list[tuple[list[Answer], Holds]] = []
         self.ahead: dict[Hashable, Any] = {}
 
     @property
@@ -53,9 +62,13 @@ class Pipelined:
         return self._pipeline.changed(self._last)
 
     def execute(self, sql: str, params: Any, /) -> None:
-        self.send_rest()
         if not sql.lstrip().startswith("SELECT"):
             self.ahead.clear()
+        self.execute_beside(sql, params)
+
+    def execute_beside(self, sql: str, params: Sequence[Any]) -> None:
+        """As `execute`, of what changes nothing that may have been read ahead."""
+        self.send_rest()
         self._send(sql, params)
 
     def executemany(self, sql: str, params: Iterable[Any], /) -> None:
@@ -89,12 +102,25 @@ class Pipelined:
 
     def together(self, statements: Iterable[tuple[str, Sequence[Any]]]) -> list[list[Any]]:
         """The rows of several statements, for which it is waited once; they may hold rows, and change none."""
-        self.send_rest()
-        asked = []
-        for sql, params in statements:
-            self._send(sql, params)
-            asked.append(self._last)
-        return [self._pipeline.rows(answer) for answer in asked]
+        return [self._pipeline.rows(answer) for answer in self._ask(statements)]
+
+    def assume(self, statements: Iterable[tuple[str, Sequence[Any]]], holds: Holds) -> None:
+        """As `together`, and go on; before the transaction is committed, `holds` is asked whether all is as assumed.
+
+        Raises:
+            Stale: at the block's end, when it is not.
+        """
+        asked = self._ask(statements)
+        self._pipeline.want(asked)
+        self._assumed.append((asked, holds))
+
+    def verify(self) -> None:
+        """Hold what was assumed against the answers."""
+        if self._assumed:
+            self._pipeline.push()  # so that PostgreSQL has something to do meanwhile
+        for asked, holds in self._assumed:
+            if not holds([self._pipeline.rows(answer) for answer in asked]):
+                raise Stale
 
     def fetchone(self) -> Any:
         return next(iter(self.fetchmany(1)), None)
@@ -127,6 +153,14 @@ class Pipelined:
             for sql, values in updates:
                 self._send(sql, values)
 
+    def _ask(self, statements: Iterable[tuple[str, Sequence[Any]]]) -> list[Answer]:
+        self.send_rest()
+        asked = []
+        for sql, params in statements:
+            self._send(sql, params)
+            asked.append(self._last)
+        return asked
+
     def _send(self, sql: str, params: Any) -> None:
         self._last = self._pipeline.send(sql, params)
         self._page = None
@@ -139,6 +173,7 @@ def pipelined(pipeline: Pipeline) -> Iterator[Pipelined]:
         cursor = Pipelined(pipeline)
         yield cursor
         cursor.send_rest()
+        cursor.verify()
 
 
 @lru_cache(maxsize=256)

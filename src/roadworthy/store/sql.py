@@ -51,11 +51,11 @@ class Cursor(Protocol):
 
 
 class Asked(NamedTuple):
-    """A statement with `:name` parameters, and what takes its rows."""
+    """A statement with `:name` parameters, and what takes its rows into what is read ahead."""
 
     sql: str
     params: Mapping[str, Any]
-    take: Callable[[list[Row]], None]
+    take: Callable[[list[Row], dict[Hashable, Any]], None]
 
 
 class Reader:
@@ -141,13 +141,38 @@ class Transaction(Reader):
         else:
             self._run(sql, params)
 
+    def execute_beside(self, sql: str, **params: Any) -> None:
+        """Run a statement that changes nothing of what is ever read ahead."""
+        if isinstance(self._cursor, Pipelined):
+            text, names = _numbered(sql)
+            self._cursor.execute_beside(text, [params[name] for name in names])
+        else:
+            self._run(sql, params)
+
+    def know(self, key: Hashable, value: Any) -> None:
+        """Keep what is known of something that this transaction made, as if it had been read ahead; in groups alone."""
+        if isinstance(self._cursor, Pipelined):
+            self.ahead[key] = value
+
     def together(self, asked: Sequence[Asked]) -> None:
         """Ask several things in a group on PostgreSQL, none of which depends on another's answer, and wait once."""
         assert isinstance(self._cursor, Pipelined)
-        numbered = [(*_numbered(each.sql), each.params) for each in asked]
-        answers = self._cursor.together((text, [given[name] for name in names]) for text, names, given in numbered)
-        for each, rows in zip(asked, answers, strict=True):
-            each.take(rows)
+        _take(asked, self._cursor.together(_written(asked)), self.ahead)
+
+    def assume(self, asked: Sequence[Asked], holds: Callable[[dict[Hashable, Any]], bool]) -> None:
+        """As `together`, and go on without the answers: `holds` is given them, as they are taken, before the commit.
+
+        Raises:
+            Stale: at the transaction's end, when what was assumed does not hold.
+        """
+        assert isinstance(self._cursor, Pipelined)
+
+        def compare(answers: list[list[Row]]) -> bool:
+            found: dict[Hashable, Any] = {}
+            _take(asked, answers, found)
+            return holds(found)
+
+        self._cursor.assume(_written(asked), compare)
 
 
 class Database:
@@ -322,6 +347,17 @@ class Database:
         if self.dialect == "sqlite":
             return connecting.to_sqlite(Path(self.url))
         return connecting.to_postgresql(self.url, to_write=to_write)
+
+
+def _written(asked: Sequence[Asked]) -> Iterator[tuple[str, list[Any]]]:
+    for each in asked:
+        text, names = _numbered(each.sql)
+        yield text, [each.params[name] for name in names]
+
+
+def _take(asked: Sequence[Asked], answers: Sequence[list[Row]], found: dict[Hashable, Any]) -> None:
+    for each, rows in zip(asked, answers, strict=True):
+        each.take(rows, found)
 
 
 @lru_cache(maxsize=1024)

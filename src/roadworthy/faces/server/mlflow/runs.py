@@ -14,8 +14,8 @@ from roadworthy.faces.server.mlflow import experiments, random_names, run_rules,
 from roadworthy.faces.server.mlflow.schema import run as schema
 from roadworthy.faces.server.mlflow.wire import answer, endpoint, invalid, missing, read, required
 from roadworthy.faces.server.server import Server
-from roadworthy.registry import labels, read_ahead, run_rows, runs
-from roadworthy.registry.read_ahead import Wanted
+from roadworthy.registry import labels, run_rows, runs
+from roadworthy.registry.read_ahead import ReadAhead, Wanted
 from roadworthy.registry.run_rows import Row
 from roadworthy.store.group import Ahead
 from roadworthy.store.sql import Transaction
@@ -59,7 +59,7 @@ async def create(server: Server, request: Request) -> Reply:
                 inputs=schema.RunInputs(),
             )
 
-    wanted = read_ahead.read, Wanted(begins_in=number)
+    wanted = ReadAhead, Wanted(begins_in=number)
     return answer(schema.Answer(run=await server.write(work, request.identity, ahead=wanted)))
 
 
@@ -122,7 +122,7 @@ def ahead(run_id: str, *, keys: Collection[str] | None = (), params: bool = Fals
     """What a write to a run may have read ahead; nothing for what cannot be a run's id."""
     if not run_rules.is_run_id(run_id):
         return None
-    return read_ahead.read, Wanted(run=run_id, params=params, keys=keys, place=place)
+    return ReadAhead, Wanted(run=run_id, params=params, keys=keys, place=place)
 
 
 def held(tx: Transaction, run_id: str, identity: Identity, need: Need = "editor") -> Row:
