@@ -85,16 +85,45 @@ def test_one_server_after_the_other_trusts_what_it_has_left_and_finds_out_what_t
 ) -> None:
     with Conversation(pg_store) as one, Conversation(other_store) as other:
         run_id = begun(one)[0]
+        reading = reading_of(one)
+        before = reading.trusted
+        assert before == RUNS - 1  # the first said what number the next will have
         assert log(one, run_id, 1) == 200
         assert log(one, run_id, 2) == 200
-        reading = reading_of(one)
-        assert (reading.trusted, reading.stale) == (2, 0)  # what it began itself is known too
+        assert (reading.trusted - before, reading.stale) == (2, 0)  # what it began itself is known too
         assert log(other, run_id, 3) == 200
         assert log(one, run_id, 4) == 200
-        assert (reading.trusted, reading.stale) == (3, 1)
+        assert (reading.trusted - before, reading.stale) == (3, 1)
         assert history(other, run_id) == [1, 2, 3, 4]
         assert log(one, run_id, 5) == 200
-        assert (reading.trusted, reading.stale) == (4, 1)
+        assert (reading.trusted - before, reading.stale) == (4, 1)
+
+
+@pytest.mark.postgres
+def test_two_servers_that_begin_runs_in_turns_give_each_its_number_and_one_log(
+    pg_store: Store, other_store: Store
+) -> None:
+    with Conversation(pg_store) as one, Conversation(other_store) as other:
+        ids = [run_id for _ in range(6) for talk in (one, other, other) for run_id in begun(talk)[:RUNS]]
+        with pg_store.read() as reader:
+            rows = [run_rows.find(reader, run_id) for run_id in ids]
+            assert [row.seq for row in rows if row is not None] == list(range(1, len(ids) + 1))
+            checked = eventlog.verify(reader, pg_store.keys)
+            assert (checked.damage, checked.size) == ((), len(ids))
+        for talk in (one, other):
+            assert 0 < reading_of(talk).stale < reading_of(talk).trusted
+
+
+@pytest.mark.postgres
+def test_an_experiment_that_another_server_deleted_takes_no_runs(pg_store: Store, other_store: Store) -> None:
+    with Conversation(pg_store) as one, Conversation(other_store) as other:
+        place = experiment(one)
+        begun(one, place)
+        gone = other.ask("POST", "/api/2.0/mlflow/experiments/delete", json={"experiment_id": place})
+        assert gone.status == 200
+        refused = one.ask("POST", f"{AT}/create", json={"experiment_id": place})
+        assert refused.status == 400
+        assert "must be in the 'active' state" in refused.json["message"]
 
 
 @pytest.mark.postgres
@@ -166,9 +195,10 @@ def test_no_more_runs_are_remembered_than_memory_is_to_hold(pg_store: Store, mon
         ids = begun(talk)[:RUNS]
         reading = reading_of(talk)
         assert list(reading._known) == ids[-2:]
+        before = reading.trusted
         for run_id in ids:
             assert log(talk, run_id, 1) == 200
-        assert reading.trusted == 0  # each had been forgotten for another
+        assert reading.trusted == before  # each had been forgotten for another
         last = reading._known[ids[-1]]
         for key in "abc":
             assert last.heads is not None
@@ -199,7 +229,7 @@ def test_what_was_read_ahead_is_forgotten_when_something_else_changes(pg_store: 
     with pg_store.sql.write(pipeline=True) as tx:
         wanted = [Wanted(run=ids[0], keys=None, params=True, place=True), Wanted(begins_in=0)]
         ReadAhead().read(tx, wanted, trust=True)
-        assert {each[0] for each in tx.ahead} == {"run", "metrics", "params", "group", "numbers"}
+        assert {each[0] for each in tx.ahead} == {"run", "metrics", "params", "group", "numbers", "last"}
         held = run_rows.hold(tx, ids[0])
         assert held is not None
         tx.execute("UPDATE runs SET name = 'other' WHERE id = :id", id=ids[0])

@@ -4,6 +4,7 @@ import pytest
 
 from roadworthy.nouns.event import Event
 from roadworthy.store import log
+from roadworthy.store.pipelined import Stale
 from roadworthy.store.store import Store
 
 
@@ -120,3 +121,31 @@ def test_many_pages_verify(store: Store, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(log, "PAGE", 7)
     write(store, 30)
     assert verify(store).damage == ()
+
+
+@pytest.mark.postgres
+def test_a_writer_that_trusts_where_it_left_the_log_finds_out_that_another_has_written(pg_store: Store) -> None:
+    end = log.End()
+
+    def write(subject: str, *, trust: bool = True) -> None:
+        with pg_store.sql.write(pipeline=True) as tx:
+            log.append_many(tx, [Event(kind="k.done", subject=subject, at=1.0, actor="a")], end, trust=trust)
+        end.committed()
+
+    write("first")  # there is nothing to trust yet
+    assert not end.trusted
+    write("second")
+    assert end.trusted
+    with pg_store.append() as tx:
+        log.append(tx, Event(kind="k.done", subject="another's", at=1.0, actor="b"))
+    with pytest.raises(Stale):
+        write("in vain")
+    write("third", trust=False)
+    write("fourth")
+    assert not end.trusted  # once in vain, once wary
+    write("fifth")
+    assert end.trusted
+    with pg_store.read() as reader:
+        assert log.verify(reader, pg_store.keys).damage == ()
+        subjects = [event.subject for event in reversed(log.newest(reader))]
+    assert subjects == ["first", "second", "another's", "third", "fourth", "fifth"]

@@ -4,7 +4,7 @@ In: names, locations, tags, from `rw`'s own runs and from clients (MLflow's expe
 records. This file owns the tables `groups` and `group_tags`, and the numbers that are given out one after another.
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -117,9 +117,15 @@ def numbers_ahead(name: str, count: int) -> Asked | None:
     """What takes several numbers of a counter at once; those that nobody wants then are left out."""
 
     def take(rows: list[tuple[Any, ...]], found: dict[Hashable, Any]) -> None:
-        found["numbers", name] = iter(range(rows[0][0] - count + 1, rows[0][0] + 1))
+        found["last", name] = rows[0][0]
+        found["numbers", name] = numbers(rows[0][0], count)
 
     return Asked(_NEXT, {"name": name, "count": count}, take) if count else None
+
+
+def numbers(last: int, count: int) -> Iterator[int]:
+    """So many numbers of a counter, up to the last."""
+    return iter(range(last - count + 1, last + 1))
 
 
 def named(reader: Reader, name: str) -> Group | None:

@@ -216,7 +216,9 @@ def some_ahead(wanted: Mapping[str, Collection[str]]) -> Asked | None:
 
     def take(rows: list[tuple[Any, ...]], found: dict[Hashable, Any]) -> None:
         for key, run, *head in rows:
-            of = found.setdefault(("metrics", run), Heads({}))
+            of = found.get(("metrics", run))
+            if of is None:
+                of = found["metrics", run] = Heads({})
             of.heads[key] = None if head[0] is None else tuple(head)
 
     # Runs that log the same metrics: all are looked for in all runs, which gives no rows of what is not there yet.
@@ -231,8 +233,9 @@ def all_ahead(ids: Iterable[str]) -> Asked | None:
 
     def take(rows: list[tuple[Any, ...]], found: dict[Hashable, Any]) -> None:
         for run, key, *head in rows:
-            of = found.setdefault(("metrics", run), Heads({}))
-            of.whole = True
+            of = found.get(("metrics", run))
+            if of is None:
+                of = found["metrics", run] = Heads({}, whole=True)
             if key is not None:
                 of.heads[key] = tuple(head)
 

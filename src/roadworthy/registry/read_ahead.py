@@ -19,12 +19,14 @@ from roadworthy.registry.groups import Group
 from roadworthy.registry.metrics import Heads
 from roadworthy.registry.run_rows import Row
 from roadworthy.store.sql import Asked, Transaction
+from roadworthy.store.trust import Trust
 
 KNOWN_MAX = 500  # runs
 KNOWN_METRICS_MAX = 100  # of a run
 KNOWN_PARAMS_MAX = 10_000  # characters of a run's parameters
 # A run that another server writes to as well is found out so many times, and then read first.
 STALE_MAX = 3
+_LAST = ("last", "runs")
 
 
 class Wanted(NamedTuple):
@@ -114,6 +116,10 @@ class ReadAhead:
         self._known: dict[str, _Known] = {}  # the run that was not written to for longest first
         self._found_stale: Counter[str] = Counter()
         self._runs: dict[str, Wanted] = {}  # of the group under way
+        self._beginning: list[int] = []  # the groups of the runs that it begins
+        self._groups: dict[int, Group] = {}  # in which runs were begun
+        self._last: int | None = None  # of the runs' numbers
+        self._trust = Trust()  # of that
         self.trusted = 0
         self.stale = 0
 
@@ -127,10 +133,10 @@ class ReadAhead:
             whether that was done: then the transaction may fail at any time because of it, in any way.
         """
         self._runs = _by_run(wanted)
-        beginning = [each.begins_in for each in wanted if each.begins_in is not None]
-        asked = _asked(self._runs, beginning)
+        self._beginning = [each.begins_in for each in wanted if each.begins_in is not None]
+        asked = _asked(self._runs, self._beginning)
         known: dict[Hashable, Any] = {}
-        if trust and not beginning and self._give(known):
+        if trust and self._give(known):
             tx.ahead.update(known)
             tx.assume(asked, self._holds)
             self.trusted += 1
@@ -154,26 +160,54 @@ class ReadAhead:
                     self._known[row.id] = of
         while len(self._known) > KNOWN_MAX:
             del self._known[next(iter(self._known))]
+        if self._beginning:
+            self._last = tx.ahead.get(_LAST)
+            if len(self._groups) > KNOWN_MAX:
+                self._groups.clear()
+            found = {number: tx.ahead.get(("group", number)) for number in self._beginning}
+            self._groups.update({number: group for number, group in found.items() if group is not None})
 
     def _give(self, ahead: dict[Hashable, Any]) -> bool:
         for run, wanted in self._runs.items():
             known = self._known.get(run)
             if known is None or not known.give(wanted, ahead):
                 return False
+        return not self._beginning or self._give_numbers(ahead)
+
+    def _give_numbers(self, ahead: dict[Hashable, Any]) -> bool:
+        groups_known = {number: self._groups.get(number) for number in self._beginning}
+        if self._last is None or None in groups_known.values() or not self._trust.dares():
+            return False
+        count = len(self._beginning)
+        ahead[_LAST] = self._last + count
+        ahead["numbers", "runs"] = groups.numbers(ahead[_LAST], count)
+        ahead.update({("group", number): group for number, group in groups_known.items()})
         return True
+
+    def _numbers_hold(self, found: Mapping[Hashable, Any]) -> bool:
+        if not self._beginning:
+            return True
+        well = self._last is not None and found[_LAST] == self._last + len(self._beginning)
+        self._trust.came(well=well)
+        same = all(found.get(("group", number)) == self._groups[number] for number in self._beginning)
+        if not same:
+            self._groups.clear()
+        return well and same
 
     def _holds(self, found: dict[Hashable, Any]) -> bool:
         if run_rows.SHOWN in found:
             return False  # it is to be forgotten first
+        numbers_hold = self._numbers_hold(found)
         stale = [run for run, wanted in self._runs.items() if not self._known[run].holds(wanted, found)]
         if stale:
-            self.stale += 1
             for run in stale:
                 del self._known[run]
             self._found_stale.update(stale)
             if len(self._found_stale) > KNOWN_MAX:
                 self._found_stale.clear()
-        return not stale
+        well = numbers_hold and not stale
+        self.stale += not well
+        return well
 
 
 def _by_run(wanted: Iterable[Wanted]) -> dict[str, Wanted]:

@@ -127,6 +127,7 @@ class GroupCommit:
         self._last: list[asyncio.Future[Any]] = []
         self._thread = Writing()
         self._readings: dict[Callable[[], Reading], Reading] = {}
+        self._end = log.End()
         self.commits = 0
         self.pieces = 0
 
@@ -239,7 +240,8 @@ class GroupCommit:
                     for reading, wanted in readings:
                         trusting |= reading.read(tx, wanted, trust=trust)
                     done += [self._one(tx, piece, events, apart=apart) for piece in group]
-                    log.append_many(tx, events)
+                    log.append_many(tx, events, self._end, trust=trust and not apart and tx.dialect == "postgresql")
+                    trusting |= self._end.trusted
                 break
             except Exception as problem:
                 if is_deadlock(problem):
@@ -257,6 +259,7 @@ class GroupCommit:
                 if lock_wait_ms is not None and not began and isinstance(problem, Fault):
                     return None
                 return [(False, problem)] * len(group)
+        self._end.committed()
         for reading, _ in readings:
             reading.committed(tx)
         self._took_s = time.monotonic() - start

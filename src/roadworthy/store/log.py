@@ -5,7 +5,7 @@ Called by `Store.change` for each change, and by `rw audit`.
 
 import base64
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 import msgspec
 
@@ -14,7 +14,8 @@ from roadworthy.nouns.event import Checkpoint, Event
 from roadworthy.store import chain
 from roadworthy.store import keys as signing
 from roadworthy.store.keys import Keys
-from roadworthy.store.sql import Reader, Transaction
+from roadworthy.store.sql import Asked, Reader, Transaction
+from roadworthy.store.trust import Trust
 
 PAGE = 5_000
 ORIGIN = "roadworthy"
@@ -24,6 +25,7 @@ _READ_HEAD = {
     "sqlite": "SELECT size, roots FROM log_head WHERE id = 1",
     "postgresql": "SELECT size, roots FROM log_head WHERE id = 1 FOR UPDATE",
 }
+_HEAD_KEY = ("log",)  # among what is read ahead
 _WRITE_HEAD = "UPDATE log_head SET size = :size, roots = :roots WHERE id = 1"
 _INSERT = """
 INSERT INTO events (seq, at, kind, subject, project, actor, record, leaf)
@@ -82,13 +84,57 @@ def append(tx: Transaction, event: Event) -> Event:
     return append_many(tx, [event])[0]
 
 
-def append_many(tx: Transaction, events: Sequence[Event]) -> list[Event]:
-    """Write `events` as the log's next lines, in the caller's transaction; the head is read and written once."""
+class End:
+    """Where the log ends, as one writer of PostgreSQL's has left it; what it says is held against the log each time.
+
+    Attributes:
+        trusted: whether the last that was written went on with what is remembered: then its transaction may fail at
+            its end because of that.
+    """
+
+    def __init__(self) -> None:
+        self.trusted = False
+        self._head: tuple[int, str] | None = None
+        self._written: tuple[int, str] | None = None
+        self._trust = Trust()
+
+    def read(self, tx: Transaction, *, trust: bool) -> chain.Frontier:
+        """Where the log ends; from now on nobody else writes to it until the transaction ends."""
+        self.trusted = trust and self._head is not None and self._trust.dares()
+        if self.trusted:
+            assert self._head is not None
+            tx.assume([Asked(_READ_HEAD[tx.dialect], {}, _take_head)], self._holds)
+            return _frontier(*self._head)
+        return _frontier(*_head(tx))
+
+    def wrote(self, size: int, roots: str) -> None:
+        self._written = size, roots
+
+    def committed(self) -> None:
+        """What was written last is durable."""
+        if self._written is not None:
+            self._head, self._written = self._written, None
+
+    def _holds(self, found: dict[Hashable, object]) -> bool:
+        well = found.get(_HEAD_KEY) == self._head
+        self._trust.came(well=well)
+        return well
+
+
+def append_many(
+    tx: Transaction, events: Sequence[Event], end: End | None = None, *, trust: bool = False
+) -> list[Event]:
+    """Write `events` as the log's next lines, in the caller's transaction; the head is read and written once.
+
+    Args:
+        end: remembers where the log ends.
+        trust: whether to go on with that; in a pipeline alone.
+    """
+    end = end or End()
+    end.trusted = False
     if not events:
         return []
-    row = tx.row(_READ_HEAD[tx.dialect])
-    assert row is not None
-    frontier = _frontier(int(row[0]), str(row[1]))
+    frontier = end.read(tx, trust=trust)
     written: list[Event] = []
     rows: list[dict[str, object]] = []
     for event in events:
@@ -104,7 +150,9 @@ def append_many(tx: Transaction, events: Sequence[Event]) -> list[Event]:
         )  # fmt: skip
         written.append(numbered)
     tx.insert_many(_INSERT, rows)
-    tx.update_one(_WRITE_HEAD, size=frontier.size, roots=",".join(root.hex() for root in frontier.roots))
+    roots = ",".join(root.hex() for root in frontier.roots)
+    tx.update_one(_WRITE_HEAD, size=frontier.size, roots=roots)
+    end.wrote(frontier.size, roots)
     return written
 
 
@@ -147,9 +195,7 @@ def origin(project: str) -> str:
 
 def checkpoint(tx: Transaction, keys: Keys, *, origin: str, at: float) -> Checkpoint:
     """Sign the log as it is now and keep the note; export it to where the log's owner cannot write."""
-    row = tx.row(_READ_HEAD[tx.dialect])
-    assert row is not None
-    frontier = _frontier(int(row[0]), str(row[1]))
+    frontier = _frontier(*_head(tx))
     body = chain.checkpoint_body(origin, frontier.size, frontier.root())
     # A signature line of a C2SP signed note: name, then four bytes of key hash and the signature, in base 64. The hash
     # is over the name, a line break, the algorithm (1 is Ed25519) and the public key.
@@ -226,6 +272,16 @@ def _read_note(note: str) -> Checkpoint:
         return Checkpoint(origin=origin, size=int(size), root=base64.b64decode(root, validate=True).hex(), note=note)
     except ValueError:
         return Checkpoint(origin=origin, size=-1, root="", note=note)
+
+
+def _head(tx: Transaction) -> tuple[int, str]:
+    row = tx.row(_READ_HEAD[tx.dialect])
+    assert row is not None
+    return int(row[0]), str(row[1])
+
+
+def _take_head(rows: list[tuple[object, ...]], found: dict[Hashable, object]) -> None:
+    found[_HEAD_KEY] = tuple(rows[0])
 
 
 def _frontier(size: int, roots: str) -> chain.Frontier:

@@ -5,9 +5,11 @@ In: an `INSERT … VALUES (:a, :b)` and rows of parameters. Out: statements as P
 each row's messages than over the row. SQLite has no messages, and takes the rows as they are.
 """
 
+import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 TOGETHER_MAX = 64  # more rows at once save nothing
@@ -24,14 +26,14 @@ def together(sql: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str,
     while start < len(rows):
         left = len(rows) - start
         count = next(count for count in _COUNTS if count <= left)
-        statement, names = _of_rows(sql, count)
-        yield statement, [row[name] for row in rows[start : start + count] for name in names]
+        statement, values_of = _of_rows(sql, count)
+        yield statement, [*itertools.chain.from_iterable(map(values_of, rows[start : start + count]))]
         start += count
 
 
 @lru_cache(maxsize=512)
-def _of_rows(sql: str, count: int) -> tuple[str, tuple[str, ...]]:
-    """The statement of so many rows, and the names of each row's parameters in order."""
+def _of_rows(sql: str, count: int) -> tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]]]:
+    """The statement of so many rows, and what gives each row's parameters in order."""
     found = _VALUES.search(sql)
     assert found is not None, sql
     names: list[str] = []
@@ -43,4 +45,6 @@ def _of_rows(sql: str, count: int) -> tuple[str, tuple[str, ...]]:
         return f"${len(names)}"
 
     values = ", ".join(f"({PARAMETER.sub(numbered, found[1])})" for _ in range(count))
-    return f"{sql[: found.start()]}VALUES {values}{sql[found.end() :]}", tuple(names[: len(names) // count])
+    of_row = names[: len(names) // count]
+    values_of = itemgetter(*of_row) if len(of_row) > 1 else lambda row: tuple(row[name] for name in of_row)
+    return f"{sql[: found.start()]}VALUES {values}{sql[found.end() :]}", values_of

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from roadworthy.store import many_rows
@@ -22,7 +23,7 @@ from roadworthy.store.pipeline import Answer, Pipeline
 Row = Mapping[str, Any]
 
 # So many rows are sent without waiting for more, so that PostgreSQL writes them while the next are prepared.
-UNSENT_MAX = 64
+UNSENT_MAX = 20
 
 # Whether answers say what was assumed of them.
 Holds = Callable[[list[list[Any]]], bool]
@@ -50,7 +51,7 @@ class Pipelined:
         self._last = Answer()
         self._page: list[Any] | None = None  # what is left of the last statement's rows
         self._inserts: dict[tuple[str, bool], list[Row]] = {}
-        self._keys: dict[str, set[tuple[Any, ...]]] = {}
+        self._keys: dict[str, set[Hashable]] = {}
         self._unsent = 0  # rows
         self._updates: list[tuple[str, Sequence[Any]]] = []
         self._assumed: list[tuple[list[Answer], Holds]] = []
@@ -83,9 +84,9 @@ class Pipelined:
         PostgreSQL takes a fifth longer over rows that may be there than over those that are `new`.
         """
         named = _key_of(sql)
-        if named:
+        if named is not None:
             keys = self._keys.setdefault(sql, set())
-            added = {tuple(row[name] for name in named) for row in rows}
+            added = set(map(named, rows))
             if not keys.isdisjoint(added):  # one statement may not change a row twice
                 self.send_rest()
                 keys = self._keys.setdefault(sql, set())
@@ -183,7 +184,7 @@ def _plain(sql: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _key_of(sql: str) -> tuple[str, ...]:
-    """The columns by which rows of an insert are told apart, if it may meet some that are there."""
+def _key_of(sql: str) -> Callable[[Row], Hashable] | None:
+    """What tells rows of an insert apart, if it may meet some that are there."""
     found = _KEY.search(sql)
-    return tuple(name.strip() for name in found[1].split(",")) if found else ()
+    return itemgetter(*(name.strip() for name in found[1].split(","))) if found else None
