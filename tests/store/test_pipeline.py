@@ -205,7 +205,7 @@ def test_what_the_commit_refuses_is_raised_and_nothing_of_it_is_kept(connection:
         assert piped.rows(piped.send("SELECT count(*) FROM late", ())) == [(0,)]
 
 
-def test_nothing_is_committed_before_the_block_ends(connection: Any, postgres: Server) -> None:
+def test_nothing_is_committed_before_the_block_ends(connection: Any) -> None:
     piped = Pipeline(connection)
     with psycopg.connect(connection.info.dsn, autocommit=True) as other, piped.opened():
         assert piped.changed(piped.send("INSERT INTO k (n) VALUES ($1)", (1,))) == 1
