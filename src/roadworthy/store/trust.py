@@ -1,8 +1,8 @@
 """Trust: whether to go on with what one remembers, when others may have changed it.
 
 In: how it went each time. Out: whether to dare again. Called by store/log.py and registry/read_ahead.py, where to trust
-in vain costs as much as five times well gains. So each time in vain makes fourfold how often nobody dares after the next,
-and each time well takes a quarter off: who is right less often than that soon hardly dares at all.
+in vain costs as much as five times well gains. So each time in vain makes fourfold how often nobody dares after the
+next, and each time well takes a quarter off: who is right less often than that soon hardly dares at all.
 """
 
 WARY_MAX = 1_024
