@@ -20,7 +20,7 @@ from roadworthy.nouns.project import Retention, seconds
 from roadworthy.pipelines import expiry as cache_expiry
 from roadworthy.registry import expiry
 from roadworthy.serving import inference_rows
-from roadworthy.store import locks, references, remote_sweeping, sqlite_file, sweeping
+from roadworthy.store import belonging, locks, references, remote_sweeping, sqlite_file, sweeping
 from roadworthy.store.clock import SystemClock
 from roadworthy.store.remote_blobs import RemoteBlobs
 from roadworthy.store.store import Store
@@ -88,8 +88,10 @@ def collect(
         tell: told what is being done.
 
     Raises:
-        Fault: conflict when another collection or a backup is at work, or a snapshot's manifest cannot be read.
+        Fault: conflict when another collection or a backup is at work, or a snapshot's manifest cannot be read, or
+            blobs may be those of records elsewhere.
     """
+    belonging.require(store.home, store.sql, store.blobs)
     if dry_run:
         return _collect(store, rules, grace_s, tell, dry_run=True)
     with locks.held(store, LEASE, now=_clock.now(), lease_s=LEASE_S):

@@ -17,7 +17,7 @@ import msgspec
 
 from roadworthy.nouns.errors import conflict, invalid, unavailable
 from roadworthy.nouns.version import __version__
-from roadworthy.store import locks, log, packs, sqlite_file
+from roadworthy.store import belonging, locks, log, packs, sqlite_file
 from roadworthy.store.blobs import digest_of_file
 from roadworthy.store.clock import SystemClock
 from roadworthy.store.keys import Keys
@@ -33,7 +33,7 @@ LEASE = "gc"  # a sweep and a backup keep each other out
 LEASE_S = 24 * 3600.0
 # What is made again when it is asked for, and what is of this machine and this moment.
 LEFT_OUT = frozenset(
-    {"blobs", "cache", "environments", "reproductions", "serving", "steps", "tmp", "unpacked", "rules-checked"}
+    ("blobs cache environments reproductions serving steps tmp unpacked rules-checked " + belonging.NOTE).split()
 )
 # Files that are merged while they are copied are listed again, so often.
 ATTEMPTS = 10
@@ -86,7 +86,8 @@ def make(store: Store, to: Path, *, copy: bool = False, files_only: bool = False
 
     Raises:
         Fault: conflict when something is there, or a sweep is at work, or the records are in PostgreSQL and that was
-            not said; unavailable when the disk is full or may not be written; invalid when the database is damaged.
+            not said, or others name the blobs; unavailable when the disk is full or may not be written; invalid when
+            the database is damaged.
     """
     to = to.absolute()
     if to.exists() or to.is_symlink():
@@ -98,6 +99,7 @@ def make(store: Store, to: Path, *, copy: bool = False, files_only: bool = False
             "the records are in PostgreSQL, which has its own way to copy them",
             fix="dump them first with pg_dump, then add the rest: rw backup DEST --files-only",
         )
+    belonging.require(store.home, store.sql, store.blobs)
     with locks.held(store, LEASE, now=SystemClock().now(), lease_s=LEASE_S):
         try:
             return _make(store, to, copy=copy, progress=progress)

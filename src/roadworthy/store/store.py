@@ -18,7 +18,7 @@ import msgspec
 
 from roadworthy.nouns.errors import invalid
 from roadworthy.nouns.event import Event
-from roadworthy.store import log, migrating
+from roadworthy.store import belonging, log, migrating
 from roadworthy.store.blobs import Blobs
 from roadworthy.store.clock import Clock, Ids, RandomIds, from_environment
 from roadworthy.store.keys import Keys
@@ -114,6 +114,8 @@ def open_store(
     prepare_home(home)
     database = Database(str(home / "store.db") if url == "sqlite" else url)
     migrating.migrate(database)
+    if url != "sqlite":
+        belonging.note(home, url)
     return Store(home, database, clock=clock or from_environment(), ids=ids or RandomIds(), actor=actor or _login())
 
 
