@@ -262,3 +262,17 @@ def test_rows_come_in_pages(connection: Any) -> None:
         assert cursor.fetchone() == (2,)
         assert cursor.fetchall() == [(3,)]
         assert cursor.fetchone() is None
+
+
+def test_words_are_the_same_in_lists_as_alone_in_a_database_of_another_encoding(postgres: Server) -> None:
+    url = postgres.new_database()
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+        name = admin.info.dbname
+    latin = connecting.to_postgresql(url.replace(f"/{name}", "/latin"), to_write=True)
+    piped = Pipeline(latin)
+    for _ in range(3):
+        with piped.opened():
+            asked = piped.send("SELECT CAST($1 AS TEXT) = ANY(CAST($2 AS TEXT[])), $3::text", ("grün", ["grün"], "ü"))
+            assert piped.rows(asked) == [(True, "ü")]
+    latin.close()

@@ -33,7 +33,7 @@ LEASE = "gc"  # a sweep and a backup keep each other out
 LEASE_S = 24 * 3600.0
 # What is made again when it is asked for, and what is of this machine and this moment.
 LEFT_OUT = frozenset(
-    ("blobs cache environments reproductions serving steps tmp unpacked rules-checked " + belonging.NOTE).split()
+    {"blobs", "cache", "environments", "reproductions", "serving", "steps", "tmp", "unpacked", "rules-checked"}
 )
 # Files that are merged while they are copied are listed again, so often.
 ATTEMPTS = 10

@@ -1,54 +1,76 @@
-"""Belonging: whose blobs a folder holds, so that none are taken for nobody's.
+"""Belonging: whose blobs a folder or a bucket holds, so that none are taken for nobody's.
 
-In: a store as it was opened. Out: a note in its folder of the databases whose records name its blobs; a refusal where
-another store was opened by mistake (a variable that is not set), and what only the right one names would be swept.
-Called when a store is opened, and before a sweep or a backup.
+In: a store as it was opened. Out: notes, beside the blobs, of the stores whose records name them; a refusal where
+another store was opened by mistake (a variable that is not set), and what only the right one names would be swept. A
+store is known by its log's first leaf, which no other has, however its URL is written. Called when a store first
+writes, and before a sweep or a backup.
 """
 
 import contextlib
+import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from roadworthy.nouns.errors import conflict
 from roadworthy.store.blobs import Blobs
 from roadworthy.store.remote_blobs import RemoteBlobs
-from roadworthy.store.sql import Database, without_password
+from roadworthy.store.sql import Database
 
 NOTE = "databases"
 OWN = "store.db"
+_FIRST_LEAF = "SELECT leaf FROM events ORDER BY seq LIMIT 1"
 
 
-def note(home: Path, url: str) -> None:
-    """Note that records in PostgreSQL name the folder's blobs; the folder may be one that cannot be written."""
-    shown = without_password(url)
-    if shown not in _noted(home):
-        with contextlib.suppress(OSError), (home / NOTE).open("a") as file:
-            file.write(f"{shown}\n")
+def note(home: Path, sql: Database, blobs: Blobs) -> bool:
+    """Note that the store's records name the blobs; whether that is done, which it is not before there are records.
+
+    Of `store.db`, beside the folder's blobs, nothing needs to be noted.
+    """
+    remote = isinstance(blobs, RemoteBlobs)
+    if sql.dialect == "sqlite" and not remote:
+        return True
+    this = _identity(sql)
+    if not this:
+        return False
+    if isinstance(blobs, RemoteBlobs):
+        blobs.note(f"{NOTE}/{this}", _shown(sql))
+    if sql.dialect != "sqlite" and this not in dict(_noted(home)):
+        with contextlib.suppress(OSError):  # whoever may not write here sweeps nothing here
+            written = os.open(home / NOTE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            with open(written, "a", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+                file.write(f"{this} {_shown(sql)}\n")
+    return True
 
 
 def require(home: Path, sql: Database, blobs: Blobs) -> None:
-    """Refuse unless the records that were opened are all that name the folder's blobs.
+    """Refuse unless the records that were opened are all that name the blobs.
 
     Raises:
         Fault: conflict, with what to do.
     """
-    here = "sqlite" if sql.dialect == "sqlite" else without_password(sql.url)
-    others = [url for url in _noted(home) if url != here]
+    this = _identity(sql)
+    others = [where for identity, where in _noted(home) if identity != this]
     if others:
         raise conflict(
-            f"blobs here are named by records in {others[0]}, and others were opened",
+            f"blobs here are named by the records of {others[0]}, and others were opened",
             where=str(home),
-            fix=f"set ROADWORTHY_STORE to it; if that database is gone, take its line out of {home / NOTE}",
+            fix=f"ROADWORTHY_STORE says which; if that database is gone, take its line out of {home / NOTE}",
         )
-    if sql.dialect != "sqlite" and _events(home / OWN):
+    if sql.dialect != "sqlite" and _first_leaf(home / OWN):
         raise conflict(
-            "blobs here are named by records in store.db too, and others were opened",
+            f"blobs here are named by the records of {OWN} too, and others were opened",
             where=str(home),
-            fix="unset ROADWORTHY_STORE; if those records are no longer needed, move store.db away",
+            fix=f"unset ROADWORTHY_STORE; if those records are no longer needed, move {OWN} away",
         )
-    with sql.read() as reader:
-        empty = reader.row("SELECT 1 FROM events LIMIT 1") is None
-    if empty and (isinstance(blobs, RemoteBlobs) or any(blobs.folder.glob("*/*"))):
+    if isinstance(blobs, RemoteBlobs) and any(name != this for name in blobs.noted(NOTE)):
+        raise conflict(
+            "blobs there are named by the records of another store as well, and one of them was opened",
+            where=blobs.where,
+            fix=f"give each store a bucket or a prefix of its own; if the other is gone, delete what is in {NOTE}/",
+        )
+    if not this and (isinstance(blobs, RemoteBlobs) or any(blobs.folder.glob("*/*"))):
         raise conflict(
             "the store that was opened has no records at all: whose are the blobs?",
             where=str(home),
@@ -56,18 +78,34 @@ def require(home: Path, sql: Database, blobs: Blobs) -> None:
         )
 
 
-def _noted(home: Path) -> list[str]:
-    try:
-        return (home / NOTE).read_text().splitlines()
-    except OSError:
-        return []
+def _identity(sql: Database) -> str:
+    with sql.read() as reader:
+        row = reader.row(_FIRST_LEAF)
+    return str(row[0]) if row else ""
 
 
-def _events(database: Path) -> bool:
+def _shown(sql: Database) -> str:
+    """Where the records are, without users, passwords and options."""
+    if sql.dialect == "sqlite":
+        return str(Path(sql.url).absolute())
+    parts = urlsplit(sql.url)
+    return f"postgresql://{(parts.hostname or '').lower()}{parts.path}"
+
+
+def _noted(home: Path) -> Iterator[tuple[str, str]]:
+    with contextlib.suppress(OSError):
+        for line in (home / NOTE).read_text(encoding="utf-8").splitlines():
+            identity, _, where = line.partition(" ")
+            yield identity, where
+
+
+def _first_leaf(database: Path) -> str:
     if not database.is_file():
-        return False
-    with contextlib.closing(sqlite3.connect(database.absolute().as_uri() + "?mode=ro", uri=True)) as connection:
-        try:
-            return connection.execute("SELECT 1 FROM events LIMIT 1").fetchone() is not None
-        except sqlite3.DatabaseError:
-            return True  # whatever it is, it is not for us to say that nobody needs it
+        return ""
+    try:
+        uri = database.absolute().as_uri() + "?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+            row = connection.execute(_FIRST_LEAF).fetchone()
+    except sqlite3.Error:
+        return "unreadable"  # it is not for us to say that nobody needs it
+    return str(row[0]) if row else ""

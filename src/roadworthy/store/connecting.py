@@ -49,6 +49,7 @@ def to_postgresql(url: str, *, to_write: bool) -> Any:
         url,
         autocommit=True,
         connect_timeout=10,
+        client_encoding="utf8",
         application_name="roadworthy",
         cursor_factory=psycopg.RawCursor,
     )

@@ -262,6 +262,7 @@ class GroupCommit:
         self._end.committed()
         for reading, _ in readings:
             reading.committed(tx)
+        self._store.note()
         self._took_s = time.monotonic() - start
         return done
 

@@ -107,6 +107,10 @@ class End:
             return _frontier(*self._head)
         return _frontier(*_head(tx))
 
+    def begin(self) -> None:
+        """A transaction begins, whatever became of the one before."""
+        self.trusted, self._written = False, None
+
     def wrote(self, size: int, roots: str) -> None:
         self._written = size, roots
 
@@ -131,7 +135,7 @@ def append_many(
         trust: whether to go on with that; in a pipeline alone.
     """
     end = end or End()
-    end.trusted = False
+    end.begin()
     if not events:
         return []
     frontier = end.read(tx, trust=trust)

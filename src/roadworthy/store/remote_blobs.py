@@ -64,6 +64,20 @@ class RemoteBlobs(Blobs):
         self.remote = remote
         self.where = where
 
+    def note(self, key: str, text: str) -> None:
+        """Put a small object beside the blobs."""
+        import obstore
+
+        with self.named(key):
+            obstore.put(self.remote, key, text.encode())
+
+    def noted(self, under: str) -> list[str]:
+        """The names of the objects that were put there."""
+        import obstore
+
+        with self.named(under):
+            return [str(found["path"]).rpartition("/")[2] for found in obstore.list(self.remote, under).collect()]
+
     def put(self, content: bytes) -> str:
         digest = digest_of(content)
         self._keep(digest, content)

@@ -5,6 +5,7 @@ in the log; the event, its leaf and the change commit together or not at all. Ro
 `tx`; reads go through `store.read()`.
 """
 
+import contextlib
 import getpass
 import os
 import re
@@ -16,7 +17,7 @@ from typing import Self
 
 import msgspec
 
-from roadworthy.nouns.errors import invalid
+from roadworthy.nouns.errors import Fault, invalid
 from roadworthy.nouns.event import Event
 from roadworthy.store import belonging, log, migrating
 from roadworthy.store.blobs import Blobs
@@ -60,6 +61,7 @@ class Store:
         self.clock = clock
         self.ids = ids
         self.actor = actor
+        self._noted = False
 
     @contextmanager
     def change(self, event: Event) -> Iterator[Change]:
@@ -70,6 +72,7 @@ class Store:
             yield change
             stamped = msgspec.structs.replace(change.event, at=self.clock.now(), actor=event.actor or self.actor)
             log.append(change, stamped)
+        self.note()
 
     def read(self) -> AbstractContextManager[Reader]:
         """A reading transaction: all of it is of one moment."""
@@ -81,6 +84,17 @@ class Store:
         The event that closes their run or window carries their digest.
         """
         return self.sql.write()
+
+    def note(self) -> None:
+        """Note, once something was written, that its records name the blobs; what was written is so without it too."""
+        if not self._noted:
+            with contextlib.suppress(Fault):
+                self._noted = belonging.note(self.home, self.sql, self.blobs)
+
+    def keep_blobs(self, blobs: Blobs) -> None:
+        """Have blobs elsewhere than in the folder."""
+        self.blobs = blobs
+        self._noted = False
 
     def close(self) -> None:
         self.sql.close()
@@ -114,8 +128,6 @@ def open_store(
     prepare_home(home)
     database = Database(str(home / "store.db") if url == "sqlite" else url)
     migrating.migrate(database)
-    if url != "sqlite":
-        belonging.note(home, url)
     return Store(home, database, clock=clock or from_environment(), ids=ids or RandomIds(), actor=actor or _login())
 
 

@@ -36,7 +36,7 @@ def command(grace: str, blobs: str, *, dry_run: bool, as_json: bool) -> None:
         if blobs:
             from roadworthy.store.remote_blobs import connect
 
-            store.blobs = connect(blobs, store.home / "blobs")
+            store.keep_blobs(connect(blobs, store.home / "blobs"))
         made = retention.collect(
             store, _rules(), grace_s=_seconds(grace), dry_run=dry_run, tell=output.say if not as_json else _quiet
         )

@@ -73,7 +73,7 @@ def command(ctx: click.Context, /, home: Path, config: Path | None, **flags: Any
     if said["blobs"]:
         from roadworthy.store.remote_blobs import connect
 
-        store.blobs = connect(said["blobs"], home / "blobs")
+        store.keep_blobs(connect(said["blobs"], home / "blobs"))
     settings = _settings(said, table, place)
     entrances.check(store, settings, place, plain_http=bool(said["plain_http"]))
     listener = entrances.listen(place)
