@@ -211,6 +211,21 @@ def test_no_more_runs_are_remembered_than_memory_is_to_hold(pg_store: Store, mon
 
 
 @pytest.mark.postgres
+def test_a_batch_of_very_many_metrics_leaves_nothing_stale(pg_store: Store) -> None:
+    with Conversation(pg_store) as talk:
+        run_id = begun(talk)[0]
+        for step in range(3):
+            assert log(talk, run_id, 2 * step) == 200
+            points = [
+                {"key": key, "value": 1.0, "timestamp": AT_MS, "step": 2 * step + 1}
+                for key in ["m", *(f"k{n}" for n in range(metrics.KEYS_ASKED_FOR_MAX))]
+            ]
+            assert talk.ask("POST", f"{AT}/log-batch", json={"run_id": run_id, "metrics": points}).status == 200
+        assert history(talk, run_id) == list(range(6))
+        assert reading_of(talk).stale == 0
+
+
+@pytest.mark.postgres
 def test_many_points_of_several_runs_at_once_are_merged_and_none_is_lost(pg_store: Store) -> None:
     with Conversation(pg_store) as talk:
         ids = begun(talk)[:RUNS]

@@ -216,7 +216,7 @@ async def _append(
             if name and name != row.name:
                 runs.conclude(store, row._replace(name=name))
 
-    some = keys if len(keys) <= metrics.KEYS_ASKED_FOR_MAX else ()
+    some = keys if len(keys) <= metrics.KEYS_ASKED_FOR_MAX else None
     await server.write(piece, identity, ahead=ahead(run_id, keys=some, params=params))
     return answer()
 
