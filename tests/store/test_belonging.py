@@ -61,22 +61,15 @@ def test_blobs_of_records_in_postgresql_stay_when_the_variable_is_not_set(pg_sto
 
 
 @pytest.mark.postgres
-def test_blobs_of_records_in_store_db_stay_when_postgresql_was_opened(
-    store: Store, postgres: Server, tmp_path: Path
+@pytest.mark.parametrize(("first", "named"), [("store", "store.db"), ("pg_store", "test")])
+def test_blobs_of_the_first_store_stay_when_another_database_was_opened(
+    request: pytest.FixtureRequest, postgres: Server, tmp_path: Path, first: str, named: str
 ) -> None:
-    digest = used(store, b"named in store.db")
+    store: Store = request.getfixturevalue(first)
+    digest = used(store, b"named in the first")
     with open_store(store.home, url=postgres.new_database()) as other:
-        used(other, b"named there")
-        assert "store.db" in refused(other, tmp_path / "backup")
-        assert other.blobs.has(digest)
-
-
-@pytest.mark.postgres
-def test_blobs_of_another_database_stay(pg_store: Store, postgres: Server, tmp_path: Path) -> None:
-    digest = used(pg_store, b"named in the first")
-    with open_store(pg_store.home, url=postgres.new_database()) as other:
         used(other, b"named in the second")
-        assert "test" in refused(other, tmp_path / "backup")
+        assert named in refused(other, tmp_path / "backup")
         assert other.blobs.has(digest)
 
 

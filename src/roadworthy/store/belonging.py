@@ -28,8 +28,7 @@ def note(home: Path, sql: Database, blobs: Blobs) -> bool:
 
     Of `store.db`, beside the folder's blobs, nothing needs to be noted.
     """
-    remote = isinstance(blobs, RemoteBlobs)
-    if sql.dialect == "sqlite" and not remote:
+    if sql.dialect == "sqlite" and not isinstance(blobs, RemoteBlobs):
         return True
     this = _identity(sql)
     if not this:

@@ -91,8 +91,7 @@ class Reader:
         if self.dialect == "sqlite":
             self._cursor.execute(sql, params)
         else:
-            text, names = _numbered(sql)
-            self._cursor.execute(text, [params[name] for name in names])
+            self._cursor.execute(*_in_order(sql, params))
 
 
 class Transaction(Reader):
@@ -136,16 +135,14 @@ class Transaction(Reader):
     def update_one(self, sql: str, **params: Any) -> None:
         """Change a row by its key; in a group, when something is next asked of the database."""
         if isinstance(self._cursor, Pipelined):
-            text, names = _numbered(sql)
-            self._cursor.update_later(text, [params[name] for name in names])
+            self._cursor.update_later(*_in_order(sql, params))
         else:
             self._run(sql, params)
 
     def execute_beside(self, sql: str, **params: Any) -> None:
         """Run a statement that changes nothing of what is ever read ahead."""
         if isinstance(self._cursor, Pipelined):
-            text, names = _numbered(sql)
-            self._cursor.execute_beside(text, [params[name] for name in names])
+            self._cursor.execute_beside(*_in_order(sql, params))
         else:
             self._run(sql, params)
 
@@ -157,7 +154,7 @@ class Transaction(Reader):
     def together(self, asked: Sequence[Asked]) -> None:
         """Ask several things in a group on PostgreSQL, none of which depends on another's answer, and wait once."""
         assert isinstance(self._cursor, Pipelined)
-        _take(asked, self._cursor.together(_written(asked)), self.ahead)
+        _take(asked, self._cursor.together(_in_order(each.sql, each.params) for each in asked), self.ahead)
 
     def assume(self, asked: Sequence[Asked], holds: Callable[[dict[Hashable, Any]], bool]) -> None:
         """As `together`, and go on without the answers: `holds` is given them, as they are taken, before the commit.
@@ -172,7 +169,7 @@ class Transaction(Reader):
             _take(asked, answers, found)
             return holds(found)
 
-        self._cursor.assume(_written(asked), compare)
+        self._cursor.assume((_in_order(each.sql, each.params) for each in asked), compare)
 
 
 class Database:
@@ -349,15 +346,15 @@ class Database:
         return connecting.to_postgresql(self.url, to_write=to_write)
 
 
-def _written(asked: Sequence[Asked]) -> Iterator[tuple[str, list[Any]]]:
-    for each in asked:
-        text, names = _numbered(each.sql)
-        yield text, [each.params[name] for name in names]
-
-
 def _take(asked: Sequence[Asked], answers: Sequence[list[Row]], found: dict[Hashable, Any]) -> None:
     for each, rows in zip(asked, answers, strict=True):
         each.take(rows, found)
+
+
+def _in_order(sql: str, params: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """A statement and its parameters as PostgreSQL itself takes them."""
+    text, names = _numbered(sql)
+    return text, [params[name] for name in names]
 
 
 @lru_cache(maxsize=1024)
