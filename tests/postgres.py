@@ -69,3 +69,14 @@ class Server:
             timeout=60,
         )
         assert done.returncode == 0, done.stderr
+
+
+def end_connections(url: str) -> None:
+    """Have PostgreSQL end all connections to a database, as it does when it is stopped."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )

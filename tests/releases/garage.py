@@ -4,8 +4,6 @@ import functools
 import http.client
 import json
 import socket
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -127,17 +125,6 @@ def post(
     finally:
         if kept is None:
             connection.close()
-
-
-def until(what: Callable[[], Any], *, patience_s: float = 60.0) -> Any:
-    """Wait for something to become true; what it was then."""
-    end = time.monotonic() + patience_s
-    while True:
-        found = what()
-        if found or time.monotonic() > end:
-            assert found, "it did not come true"
-            return found
-        time.sleep(0.1)
 
 
 def project(root: Path, port: int, more: str = "") -> Path:

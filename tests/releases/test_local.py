@@ -23,6 +23,7 @@ from roadworthy.releases import grounds, plan, releases
 from roadworthy.store.log import newest
 from roadworthy.store.store import Store
 from tests.releases import garage
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -132,7 +133,7 @@ def test_the_road_of_two_versions(shop: Store, place: Place) -> None:
         met = served_by(place)
         assert set(met.values()) == {first.id, second.id}
         assert served_by(place) == met, "an entity met another version"
-        two = garage.until(lambda: live_now(shop, place, two))
+        two = until(lambda: live_now(shop, place, two))
         assert releases.get(shop, one.id).status == "superseded"
         assert models.champion(shop, "late") == second
         assert set(served_by(place, 20).values()) == {second.id}
@@ -184,7 +185,7 @@ def test_a_server_that_is_killed_is_seen_and_healed(shop: Store, place: Place) -
     target = grounds.open_target(shop, place, "local")
     pid = target.observe().server(one.id).pid
     os.kill(pid, signal.SIGKILL)
-    garage.until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie")
+    until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie")
     assert not target.observe().healthy(one.id)
     assert not planned(shop, place, models.get(shop, "late@1")).empty
     healed = applying.up(shop, place, "local")
@@ -201,7 +202,7 @@ def test_a_machine_that_was_restarted_gets_back_live_and_canary(shop: Store, pla
     seen = target.observe()
     for pid in [seen.detail["router"], *(server.pid for server in seen.servers)]:
         os.kill(pid, signal.SIGKILL)
-    garage.until(lambda: not target.observe().up)
+    until(lambda: not target.observe().up)
     assert applying.up(shop, place, "local").status == "canary"
     seen = target.observe()
     assert seen.healthy(one.id)
@@ -256,7 +257,7 @@ def test_a_canary_whose_server_dies_is_rolled_back(shop: Store, place: Place) ->
     two = release(shop, place, garage.certified(shop, seed=2))
     target = grounds.open_target(shop, place, "local")
     os.kill(target.observe().server(two.id).pid, signal.SIGKILL)
-    garage.until(lambda: not target.observe().healthy(two.id))
+    until(lambda: not target.observe().healthy(two.id))
     ended = applying.observe(shop, place, "local")
     assert (ended.id, ended.status, ended.reason) == (two.id, "rolled_back", "its server died")
     assert target.observe().shares == {one.id: 1.0}

@@ -20,6 +20,7 @@ from roadworthy.serving.compaction import compact, current, day_folders, expire
 from roadworthy.serving.inference_log import Entry, InferenceLog, folder_of
 from roadworthy.store.clock import SimulatedClock
 from tests.serving.servers import Maker
+from tests.waiting import until
 
 SALT = "ab" * 32
 NOW = 1_700_000_000.0  # 2023-11-14
@@ -31,13 +32,6 @@ def entry(request: str = "q", count: int = 2, **changes) -> Entry:
         "served_at": NOW, "latency_ms": 2.0,
     }  # fmt: skip
     return Entry(request=request, **(made | changes))
-
-
-def until(true, limit_s: float = 20.0) -> None:
-    end = time.monotonic() + limit_s
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.fixture

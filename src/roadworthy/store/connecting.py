@@ -3,6 +3,7 @@
 In: a path, or a URL. Out: the driver's own connection. Called by store/sql.py, which shares it between threads.
 """
 
+import select
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -59,3 +60,18 @@ def to_postgresql(url: str, *, to_write: bool) -> Any:
     if to_write:
         connection.execute(_ONLY_WRITES)
     return connection
+
+
+def is_lost(connection: Any) -> bool:
+    """Whether PostgreSQL ended a connection of which nothing is asked just now, as far as its socket tells."""
+    import psycopg
+
+    heard = select.poll()
+    heard.register(connection.pgconn.socket, select.POLLIN)
+    try:
+        while heard.poll(0):
+            connection.pgconn.consume_input()  # a notice, or the last words before the end
+    except psycopg.OperationalError:
+        connection.close()
+        return True
+    return False

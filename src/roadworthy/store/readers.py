@@ -4,9 +4,9 @@ In: the database's URL, and threads that want to read. Out: a cursor in a transa
 `Database.read` (store/sql.py) when a server asked for them; commands, which do one thing at a time, have none.
 """
 
+import contextlib
 import queue
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 CONNECTIONS_MAX = 8
@@ -32,15 +32,12 @@ class Readers:
         for _ in range(CONNECTIONS_MAX):
             self._free.put(None)
 
-    @contextmanager
+    @contextlib.contextmanager
     def cursor(self) -> Iterator[Any]:
         """A cursor inside a reading transaction."""
         connection = self._free.get()
         try:
-            if connection is None or getattr(connection, "closed", False):
-                connection = self._new()
-            cursor = connection.cursor()
-            cursor.execute(self._begin, ())
+            connection, cursor = self._begun(connection)
             yield cursor
             cursor.execute("COMMIT", ())
             cursor.close()
@@ -55,14 +52,34 @@ class Readers:
 
     def close(self) -> None:
         """Close what is free; what is in use closes when its thread is done with the process."""
-        for _ in range(CONNECTIONS_MAX):
-            try:
-                connection = self._free.get_nowait()
-            except queue.Empty:
-                return
+        free = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                free.append(self._free.get_nowait())
+        for connection in free:
             if connection is not None:
                 connection.close()
             self._free.put(None)
+
+    def _begun(self, connection: Any) -> tuple[Any, Any]:
+        """A connection, and its cursor in a transaction."""
+        if connection is not None:
+            try:
+                return connection, self._begin_on(connection)
+            except Exception:
+                # Lost while it was free, as when PostgreSQL was started again: nothing had been asked over it.
+                connection.close()
+        connection = self._new()
+        try:
+            return connection, self._begin_on(connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _begin_on(self, connection: Any) -> Any:
+        cursor = connection.cursor()
+        cursor.execute(self._begin, ())
+        return cursor
 
     def _new(self) -> Any:
         connection = self._connect()

@@ -330,7 +330,7 @@ class Database:
             self.close()
 
     def _connected(self) -> None:
-        if self._connection is None or getattr(self._connection, "closed", False):
+        if self._connection is None or self._is_lost():
             try:
                 self._connection = self._connect(to_write=self._readers is not None)
                 self._lock_wait_ms = LOCK_WAIT_MS_MAX
@@ -339,6 +339,10 @@ class Database:
                 if fault is None:
                     raise
                 raise fault from problem
+
+    def _is_lost(self) -> bool:
+        # Found out now, or the first write after PostgreSQL was started again would be refused.
+        return self.dialect == "postgresql" and (self._connection.closed or connecting.is_lost(self._connection))
 
     def _connect(self, *, to_write: bool) -> Any:
         if self.dialect == "sqlite":

@@ -18,6 +18,7 @@ from roadworthy.releases import grounds, releases
 from roadworthy.store import project_file
 from roadworthy.store.store import Store, open_store
 from tests.releases import garage
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
 RW = (sys.executable, "-m", "roadworthy")
@@ -143,7 +144,7 @@ def test_a_release_killed_anywhere_is_carried_on_by_the_same_command(shop: Store
         garage.certified(shop, seed=version)
         command = [*RW, "release", f"late@{version}", "--yes", "--no-canary"]
         with subprocess.Popen(command, cwd=place.root, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as killed:
-            garage.until(lambda m=moment, k=killed: m() or k.poll() is not None)
+            until(lambda m=moment, k=killed: m() or k.poll() is not None)
             if killed.poll() is None:
                 os.kill(killed.pid, signal.SIGKILL)
         done = subprocess.run(command, cwd=place.root, capture_output=True, text=True, timeout=120, check=False)
