@@ -4,10 +4,14 @@ A verb is one file, `faces/cli/<verb>.py`, with a click command called `command`
 room, and shows what came back.
 """
 
+import atexit
+import contextlib
+import gc
 import importlib
 import io
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import click
@@ -66,7 +70,8 @@ class Road(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"roadworthy.faces.cli.{VERBS[cmd_name][0]}")
+        with _no_garbage():
+            module = importlib.import_module(f"roadworthy.faces.cli.{VERBS[cmd_name][0]}")
         command: click.Command = module.command
         _mark_blocks(command)
         return command
@@ -113,6 +118,19 @@ def rw(ctx: click.Context, debug: bool) -> None:  # noqa: FBT001 - click passes 
     ctx.obj = {"debug": debug}
 
 
+@contextlib.contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Look for no garbage while modules are imported, which make none, nor among them later."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if collecting:
+            gc.enable()
+
+
 def _mark_blocks(command: click.Command) -> None:
     r"""Make of a written `\b` the backspace by which click knows a block that it must not fill.
 
@@ -134,6 +152,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    # What is left goes with the process: to look through it for garbage is a tenth of a short command.
+    atexit.register(gc.freeze)
     # OpenMP's threads (boosted trees, k-means) spin while they wait; on shared cores, such as two steps on two, that
     # takes several times as long as sleeping. What is computed stays the same. Child processes inherit it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
