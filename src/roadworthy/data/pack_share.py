@@ -83,25 +83,38 @@ def _pack(share: Share, blobs: Blobs, hashes: Hashes, tell: Tell) -> None:
     known = _Present(blobs)
     written: set[bytes] = set()
     read = 0
-    # Twenty thousand times: everything here is measured (benchmarks/snapshots.py).
+    # Twenty thousand times: everything here is measured (benchmarks/snapshots.py), calls of our own too.
     with Writer(blobs.packs.folder) as writer:
         for done, at in enumerate(new):
+            space = writer.space
             try:
-                seen, content = _read(paths[at], writer.space)
+                descriptor = os.open(paths[at], _READING)
+                try:
+                    seen = os.fstat(descriptor)
+                    if not stat.S_ISREG(seen.st_mode) or seen.st_size > PACK_FILE_BYTES_MAX:
+                        _leave(seen)
+                        enter(entries, at, seen, LEFT)
+                        continue
+                    size = os.readv(descriptor, (space,))
+                    content = space[:size] if size < len(space) else _whole(descriptor, space)
+                finally:
+                    os.close(descriptor)
+                if len(content) != seen.st_size:
+                    raise _Unreadable("the file changed while it was read")
+            except OSError as problem:
+                tell(Kind.PROBLEM, at, _why(problem))
+                continue
             except _Unreadable as problem:
                 tell(Kind.PROBLEM, at, str(problem))
-                continue
-            if content is None:
-                enter(entries, at, seen, LEFT)
                 continue
             digest = blake3(content).digest()
             enter(entries, at, seen, digest)
             if digest not in written and digest not in known:
+                written.add(digest)
                 if type(content) is memoryview:
-                    writer.keep(digest, len(content))
+                    writer.keep(digest, size)
                 else:
                     writer.add(digest, content)
-                written.add(digest)
             read += 1
             if not done % _REPORT_EVERY:
                 tell(Kind.FILLED, at + 1)
@@ -158,30 +171,18 @@ class _Unreadable(Exception):
     """Why a file cannot be kept."""
 
 
-def _read(path: str, space: memoryview) -> tuple[os.stat_result, memoryview | bytes | None]:
-    """A file's state and its content: in the space when it has room, None when it is too large to be packed."""
-    try:
-        descriptor = os.open(path, _READING)
-        try:
-            seen = os.fstat(descriptor)
-            if seen.st_size > PACK_FILE_BYTES_MAX:
-                return seen, None
-            if not stat.S_ISREG(seen.st_mode):
-                raise _Unreadable("cannot be read: it is no file any more")
-            size = os.readv(descriptor, (space,))
-            content: memoryview | bytes = space[:size]
-            if size == len(space):
-                parts = [bytes(content)]
-                while part := os.read(descriptor, 1 << 20):
-                    parts.append(part)
-                content = b"".join(parts)
-        finally:
-            os.close(descriptor)
-    except OSError as problem:
-        raise _Unreadable(_why(problem)) from None
-    if len(content) != seen.st_size:
-        raise _Unreadable("the file changed while it was read")
-    return seen, content
+def _leave(seen: os.stat_result) -> None:
+    """Leave a file that belongs in no pack to the caller, unless it can be kept in no way."""
+    if not stat.S_ISREG(seen.st_mode):
+        raise _Unreadable("cannot be read: it is no file any more")
+
+
+def _whole(descriptor: int, begun: memoryview) -> bytes:
+    """The content of a file of which so much was read, which has no room in a writer's space."""
+    parts = [bytes(begun)]
+    while part := os.read(descriptor, 1 << 20):
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _why(problem: OSError) -> str:
