@@ -11,7 +11,7 @@ import pytest
 from blake3 import blake3
 
 from roadworthy.data import packing
-from roadworthy.data.hashes import STATE_BYTES, Hashes, size_of
+from roadworthy.data.hashes import Hashes, digests_of, entries_of, sizes_of, state
 from roadworthy.data.packing import Packing
 from roadworthy.nouns.errors import Fault
 from roadworthy.store.blobs import Blobs
@@ -40,6 +40,16 @@ def begin(paths: list[str], blobs: Blobs, tmp_path: Path) -> Packing:
     return Packing(paths, blobs, Hashes(tmp_path / "hashes"), progress=lambda _: None)
 
 
+def given(packed: Packing) -> dict[int, bytes]:
+    """Every entry by the number of its file, each of them given once."""
+    entries: dict[int, bytes] = {}
+    for first, block in packed.blocks():
+        for number, entry in enumerate(entries_of(block), first):
+            assert number not in entries
+            entries[number] = entry
+    return entries
+
+
 @contextmanager
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
@@ -54,16 +64,17 @@ def test_every_entry_is_given_once_and_every_content_kept(
     monkeypatch.setattr(packing, "FILES_PER_PROCESS_MIN", 100)
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     with begin(paths, blobs, tmp_path) as packed:
-        entries = dict(packed.entries())
+        entries = given(packed)
         assert sorted(entries) == list(range(FILES))
         packed.settle()
     assert packed.problems == []
     assert packed.read == FILES
     for number, entry in entries.items():
         content = Path(paths[number]).read_bytes()
-        assert entry[STATE_BYTES:] == blake3(content).digest()
-        assert size_of(entry) == len(content)
-        assert blobs.get(entry[STATE_BYTES:].hex()) == content
+        assert entry == state(os.stat(paths[number])) + blake3(content).digest()
+        assert digests_of(entry) == [blake3(content).hexdigest()]
+        assert sizes_of(entry) == [len(content)]
+        assert blobs.get(*digests_of(entry)) == content
     assert len(list(blobs.packs.folder.iterdir())) == cores
 
 
@@ -71,7 +82,7 @@ def test_every_file_that_cannot_be_read_is_named(blobs: Blobs, paths: list[str],
     for number in (3, 700, FILES - 1):
         Path(paths[number]).unlink()
     with begin(paths, blobs, tmp_path) as packed:
-        assert sum(1 for _ in packed.entries()) == FILES
+        assert len(given(packed)) == FILES
     assert sorted(packed.problems) == [
         (number, "cannot be read: No such file or directory") for number in (3, 700, FILES - 1)
     ]
@@ -81,7 +92,7 @@ def test_hundreds_of_problems_do_not_stop_the_processes(blobs: Blobs, paths: lis
     for path in paths[::2]:
         Path(path).unlink()
     with begin(paths, blobs, tmp_path) as packed:
-        assert sum(1 for _ in packed.entries()) == FILES
+        assert len(given(packed)) == FILES
         packed.settle()
     assert len(packed.problems) == FILES // 2
 
@@ -98,10 +109,10 @@ def test_a_process_that_is_killed_is_noticed_and_nothing_of_it_is_kept(
 
     with two_cores(monkeypatch):
         # In the processes alone: they are forked after this.
-        monkeypatch.setattr("roadworthy.data.pack_share._read" if moment[0] == "b" else "os.fdatasync", die)
+        monkeypatch.setattr("os.fstat" if moment[0] == "b" else "os.fdatasync", die)
         packed = begin(paths, blobs, tmp_path)
     with packed, pytest.raises(Fault, match="a process that packed files has died"):
-        for _ in packed.entries():
+        for _ in packed.blocks():
             pass
         packed.settle()
     assert blobs.packs.spots() == {}
@@ -119,7 +130,7 @@ def test_a_disk_that_is_full_is_one_message_and_nothing_stays(
             pytest.raises(Fault, match="a pack of blobs cannot be written: File too large"),
             begin(paths, blobs, tmp_path) as packed,
         ):
-            for _ in packed.entries():
+            for _ in packed.blocks():
                 pass
             packed.settle()
     finally:

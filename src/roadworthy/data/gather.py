@@ -4,7 +4,6 @@ In: paths, from data/snapshots.py. Out: the list of files with their digests. Fi
 moved since are not read; small ones go into packs, large ones are cloned or linked (store/blobs.py).
 """
 
-import gc
 import operator
 import os
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from typing import NamedTuple, Self
 import msgspec
 
 from roadworthy.data import packing
-from roadworthy.data.hashes import STATE_BYTES, Hashes, size_of, state
+from roadworthy.data.hashes import ENTRY_BYTES, Hashes, digests_of, entries_of, sizes_of, state
 from roadworthy.data.pack_share import LEFT
 from roadworthy.nouns.errors import Fault, invalid, not_found
 from roadworthy.nouns.snapshot import File
@@ -22,6 +21,7 @@ from roadworthy.store.blobs import LINK_FROM_BYTES, Blobs, Kept
 
 # Not data, wherever they lie: a repository's and our own insides.
 SKIPPED = {".git", ".roadworthy"}
+_LEFT = LEFT.hex()
 
 # what is being done, how much of it, of how much
 Progress = Callable[[str, int, int], None]
@@ -106,18 +106,6 @@ def gather(
     Raises:
         Fault: invalid when a file cannot be read, or changes while it is.
     """
-    collecting = gc.isenabled()
-    gc.disable()  # no circles are made, and looking for them among so many files takes as long as reading them
-    try:
-        return _gather(blobs, found, hashes, pack=pack, copy=copy, progress=progress)
-    finally:
-        if collecting:
-            gc.enable()
-
-
-def _gather(
-    blobs: Blobs, found: Sequence[Found], hashes: Hashes, *, pack: bool, copy: bool, progress: Progress
-) -> Gathered:
     if not pack:
         kept, left = _known(blobs, found, hashes)
         linked = _keep_alone(blobs, found, left, kept, hashes, copy=copy, progress=progress)
@@ -160,13 +148,17 @@ def _entered(
     """The digest and size of each packed file, which is remembered; and the numbers of those that belong in no pack."""
     kept = [("", 0)] * len(found)
     left: list[int] = []
-    for index, entry in packed.entries():
-        digest = entry[STATE_BYTES:]
-        kept[index] = (digest.hex(), size_of(entry))
-        if digest == LEFT:
-            left.append(index)
-        else:
-            hashes.remember(found[index].path, entry)
+    # As many files at a time as there are: a call for each would take as long as a core takes to hash them.
+    for first, block in packed.blocks():
+        paths = [each.path for each in found[first : first + len(block) // ENTRY_BYTES]]
+        digests, entries = digests_of(block), dict(zip(paths, entries_of(block), strict=True))
+        kept[first : first + len(paths)] = zip(digests, sizes_of(block), strict=True)
+        if _LEFT in digests:
+            for at, digest in enumerate(digests):
+                if digest == _LEFT:
+                    left.append(first + at)
+                    entries.pop(paths[at], None)  # None: a file and a link to it have one path
+        hashes.remember_all(entries)
     return kept, sorted(left)
 
 

@@ -10,6 +10,7 @@ import mmap
 import os
 import struct
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -25,6 +26,8 @@ STATE_BYTES = 32
 _ENTRY = struct.Struct("<QQqq32s")
 ENTRY_BYTES = 64
 Entry = bytes
+_EACH = struct.Struct("64s")
+_SIZES = struct.Struct("<Q56x")
 _TIMES = struct.Struct("<16xqq")
 _WORDS = ENTRY_BYTES // 8
 
@@ -39,9 +42,20 @@ def enter(entries: mmap.mmap, at: int, stat: os.stat_result, digest: bytes) -> N
     _ENTRY.pack_into(entries, at * ENTRY_BYTES, stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, digest)
 
 
-def size_of(entry: Entry) -> int:
-    """The size in bytes that a state or an entry speaks of."""
-    return int.from_bytes(entry[:8], "little")
+def entries_of(block: bytes) -> list[Entry]:
+    """The entries that a block is made of."""
+    return [entry for (entry,) in _EACH.iter_unpack(block)]
+
+
+def digests_of(block: bytes) -> list[str]:
+    """The digest of each entry of a block, as 64 hex digits."""
+    text = block.hex()
+    return [text[at : at + 64] for at in range(2 * STATE_BYTES, len(text), 2 * ENTRY_BYTES)]
+
+
+def sizes_of(block: bytes) -> list[int]:
+    """The size in bytes that each entry of a block speaks of."""
+    return [size for (size,) in _SIZES.iter_unpack(block)]
 
 
 class Hashes:
@@ -70,6 +84,10 @@ class Hashes:
     def remember(self, path: str, entry: Entry) -> None:
         """Keep a file's state and digest, one after the other."""
         self._new[path] = entry
+
+    def remember_all(self, entries: Mapping[str, Entry]) -> None:
+        """Keep the entries of paths."""
+        self._new.update(entries)
 
     def save(self) -> None:
         """Write what is new, less what is too fresh to be told from a later change."""

@@ -91,21 +91,18 @@ def _pack(share: Share, blobs: Blobs, hashes: Hashes, tell: Tell) -> None:
                 descriptor = os.open(paths[at], _READING)
                 try:
                     seen = os.fstat(descriptor)
-                    if not stat.S_ISREG(seen.st_mode) or seen.st_size > PACK_FILE_BYTES_MAX:
-                        _leave(seen)
-                        enter(entries, at, seen, LEFT)
+                    if seen.st_size > PACK_FILE_BYTES_MAX or not stat.S_ISREG(seen.st_mode):
+                        _leave(entries, at, seen, tell)
                         continue
                     size = os.readv(descriptor, (space,))
                     content = space[:size] if size < len(space) else _whole(descriptor, space)
                 finally:
                     os.close(descriptor)
-                if len(content) != seen.st_size:
-                    raise _Unreadable("the file changed while it was read")
             except OSError as problem:
                 tell(Kind.PROBLEM, at, _why(problem))
                 continue
-            except _Unreadable as problem:
-                tell(Kind.PROBLEM, at, str(problem))
+            if len(content) != seen.st_size:
+                tell(Kind.PROBLEM, at, "the file changed while it was read")
                 continue
             digest = blake3(content).digest()
             enter(entries, at, seen, digest)
@@ -167,14 +164,12 @@ def _look(path: str, at: int, tell: Tell) -> os.stat_result | None:
         return None
 
 
-class _Unreadable(Exception):
-    """Why a file cannot be kept."""
-
-
-def _leave(seen: os.stat_result) -> None:
-    """Leave a file that belongs in no pack to the caller, unless it can be kept in no way."""
-    if not stat.S_ISREG(seen.st_mode):
-        raise _Unreadable("cannot be read: it is no file any more")
+def _leave(entries: mmap.mmap, at: int, seen: os.stat_result, tell: Tell) -> None:
+    """Leave what belongs in no pack to the caller."""
+    if stat.S_ISREG(seen.st_mode):
+        enter(entries, at, seen, LEFT)
+    else:
+        tell(Kind.PROBLEM, at, "cannot be read: it is no file any more")
 
 
 def _whole(descriptor: int, begun: memoryview) -> bytes:

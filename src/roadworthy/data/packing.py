@@ -32,7 +32,7 @@ _TEXT_BYTES_MAX = 2000
 class Packing:
     """Files on their way into packs; used as a context, which waits for its processes.
 
-    `entries` says what the files are, then `settle` waits until they are on the disk.
+    `blocks` says what the files are, then `settle` waits until they are on the disk.
 
     Args:
         paths: files.
@@ -41,7 +41,7 @@ class Packing:
         progress: told now and then how many files are done.
 
     Attributes:
-        read: how many files were read, once all entries are known.
+        read: how many files were read, once all blocks were given.
         problems: the number of each file that cannot be kept, and why; the same.
 
     Raises:
@@ -67,8 +67,8 @@ class Packing:
         else:
             self._part(hashes)
 
-    def entries(self) -> Iterator[tuple[int, bytes]]:
-        """The number of each file, and its state and digest, as they become known.
+    def blocks(self) -> Iterator[tuple[int, bytes]]:
+        """Entries as they become known: the number of the first file, then states and digests of it and those after it.
 
         The digest is `pack_share.LEFT` for a file that is new and belongs in no pack; all is zeros for one that cannot
         be kept.
@@ -76,8 +76,8 @@ class Packing:
         given = [share.first for share in self._shares]
         while True:
             for process, end in enumerate(self._filled):
-                for at in range(given[process], end):
-                    yield at, self._entries[at * ENTRY_BYTES : (at + 1) * ENTRY_BYTES]
+                if given[process] < end:
+                    yield given[process], self._entries[given[process] * ENTRY_BYTES : end * ENTRY_BYTES]
                 given[process] = end
             if not self._reading:
                 break

@@ -24,6 +24,7 @@ from roadworthy.nouns.errors import Fault, invalid, not_found
 from roadworthy.nouns.project import Place
 from roadworthy.store import project_file
 from roadworthy.store.diagnosis import Problem
+from roadworthy.store.garbage import uncollected
 
 _LEFT_OUT = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "build", "dist"})
 FILES_MAX = 100_000
@@ -64,9 +65,7 @@ def check(
 def check_all(paths: Iterable[Path], rules: Sequence[NotebookRule], around: Surroundings) -> Iterator[Checked]:
     """Check many, one after another."""
     # Syntax trees are made and dropped by the thousand, and hold no circles: collecting in between finds nothing.
-    collects = gc.isenabled()
-    gc.disable()
-    try:
+    with uncollected():
         for place, path in enumerate(paths, 1):
             try:
                 notebook = read(path)
@@ -76,9 +75,6 @@ def check_all(paths: Iterable[Path], rules: Sequence[NotebookRule], around: Surr
             yield Checked(path=path, findings=check(notebook, rules, around), notebook=notebook)
             if place % 500 == 0:
                 gc.collect()
-    finally:
-        if collects:
-            gc.enable()
 
 
 def found_in(paths: Sequence[Path], exclude: Sequence[str] = (), root: Path | None = None) -> list[Path]:

@@ -5,18 +5,17 @@ room, and shows what came back.
 """
 
 import atexit
-import contextlib
 import gc
 import importlib
 import io
 import os
 import sys
-from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import click
 
 from roadworthy.nouns.version import __version__
+from roadworthy.store.garbage import uncollected
 
 # verb -> (module, one line of help); the order is the order of the road
 VERBS: dict[str, tuple[str, str]] = {
@@ -70,8 +69,9 @@ class Road(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in VERBS:
             return None
-        with _no_garbage():
+        with uncollected():
             module = importlib.import_module(f"roadworthy.faces.cli.{VERBS[cmd_name][0]}")
+        gc.freeze()  # nor later among what was imported
         command: click.Command = module.command
         _mark_blocks(command)
         return command
@@ -116,19 +116,6 @@ def rw(ctx: click.Context, debug: bool) -> None:  # noqa: FBT001 - click passes 
       rw release      serve
     """
     ctx.obj = {"debug": debug}
-
-
-@contextlib.contextmanager
-def _no_garbage() -> Iterator[None]:
-    """Look for no garbage while modules are imported, which make none, nor among them later."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if collecting:
-            gc.enable()
 
 
 def _mark_blocks(command: click.Command) -> None:
