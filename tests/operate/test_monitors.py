@@ -7,7 +7,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from roadworthy.nouns.errors import Fault
-from roadworthy.operate import alerts, monitors, windows
+from roadworthy.operate import alerts, journal, monitors, windows
+from roadworthy.operate.journal import Replay, State
 from roadworthy.store import log
 from tests.operate.conftest import DAY, MIDNIGHT, features, scores
 
@@ -154,6 +155,19 @@ def test_silence_is_a_window_too(store, served, place):
     served.serve(model, MIDNIGHT + DAY, MIDNIGHT + 2 * DAY, n=500, seed=3)
     (again,) = watch(store, place("volume.rows > 0"), 3)
     assert (again.start, again.rows) == (MIDNIGHT + DAY, 500)
+
+
+def test_where_replayed_history_ends_its_volume_says_nothing(store, served, place):
+    model = served.register()
+    for day in range(2):
+        served.serve(model, MIDNIGHT + day * DAY, MIDNIGHT + (day + 0.5) * DAY, n=500, seed=day + 1)
+    ended = MIDNIGHT + 1.5 * DAY
+    replay = Replay(source="s:f", prefix="x", began=MIDNIGHT, moment=MIDNIGHT + 2 * DAY, ended=ended)
+    journal.move(store, State(project="p", replay=replay))
+    first, last = watch(store, place("volume.total >= 600", "drift.large.count == 0"), 2)
+    assert [outcome.rule for outcome in first.outcomes if not outcome.passed] == ["volume.total >= 600"]
+    assert last.waiting == {"volume.total >= 600": "the history that was replayed ends within the window"}
+    assert [outcome.rule for outcome in last.outcomes] == ["drift.large.count == 0"]
 
 
 def test_long_silence_ends(store, served, place):

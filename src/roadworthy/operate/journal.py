@@ -82,6 +82,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
         rows: rows of the batches before it.
         before: rows that were in the inference log when it began.
         finished: whether the source was read to its end.
+        ended: moment of the last batch, once there are no more: nothing happened after it, for all that is known.
     """
 
     source: str
@@ -95,6 +96,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     rows: int = 0
     before: int = 0
     finished: bool = False
+    ended: float | None = None
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):

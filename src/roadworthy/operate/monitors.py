@@ -6,8 +6,9 @@ loop (loop.py).
 
 A window is judged when it has ended, and again when more of its rows, or labels of another twentieth of them, have come
 in since. A rule about
-performance before enough labels, about change before there is a window to compare with, or about anything but volume
-in a window of too few rows, waits: it is neither held nor broken.
+performance before enough labels, about change before there is a window to compare with, about anything but volume
+in a window of too few rows, or about volume in the window in which replayed history ends, waits: it is neither held nor
+broken.
 """
 
 import math
@@ -26,7 +27,7 @@ from roadworthy.nouns.monitor import Alert, Window
 from roadworthy.nouns.project import Duration, MonitorSpec, Place, seconds
 from roadworthy.nouns.project import rules as written
 from roadworthy.nouns.rule import Rule, refusals
-from roadworthy.operate import alerts, error_counts, served, window_facts, windows
+from roadworthy.operate import alerts, error_counts, journal, served, window_facts, windows
 from roadworthy.operate.windows import Grid
 from roadworthy.registry import models
 from roadworthy.releases import grounds
@@ -56,6 +57,8 @@ class _Due(msgspec.Struct, frozen=True, kw_only=True):
     labelled: int
     total: int
     before: int | None
+    # whether history was replayed, and ended within it
+    cut: bool
     # what was counted when it was judged first
     errors: dict[str, Any] = msgspec.field(default_factory=dict)
 
@@ -204,6 +207,8 @@ def _of_grid(
     """
     # The window before the first one is asked for too: the first is compared with it.
     found = served.tallies(store.home, grounds.default(place), grid, grid.start(max(begin - 1, 0)), grid.start(end))
+    replay = journal.load(store, place.project.name).replay
+    ended = replay.ended if replay is not None else None
     by_window: dict[int, list[served.Tally]] = {}
     for tally in found:
         by_window.setdefault(tally.k, []).append(tally)
@@ -223,6 +228,7 @@ def _of_grid(
                 labelled=tally.labelled,
                 total=sum(t.rows for t in mine),
                 before=sum(t.rows for t in by_window.get(k - 1, [])) if k > 0 else None,
+                cut=ended is not None and grid.start(k) < ended < grid.end(k),
             )
 
 
@@ -254,7 +260,7 @@ def _judge(store: Store, place: Place, spec: MonitorSpec, due: _Due, now: float)
 def _weighed(store: Store, place: Place, spec: MonitorSpec, due: _Due, now: float) -> Window:
     """What is measured of one window, and what the monitor's rules come to over it."""
     window = _measured(store, place, spec, due, now)
-    waiting, ready = _sorted_out(written(spec.rules), window, spec.min_rows)
+    waiting, ready = _sorted_out(written(spec.rules), window, spec.min_rows, cut=due.cut)
     return msgspec.structs.replace(window, outcomes=rules.judge(ready, window.facts), waiting=waiting)
 
 
@@ -309,12 +315,14 @@ def _columns(place: Place, model: Model, spec: MonitorSpec) -> tuple[str, ...]:
     return tuple(name for name in wanted if name not in masked)
 
 
-def _sorted_out(asked: tuple[Rule, ...], window: Window, rows_min: int) -> tuple[dict[str, str], tuple[Rule, ...]]:
+def _sorted_out(
+    asked: tuple[Rule, ...], window: Window, rows_min: int, *, cut: bool
+) -> tuple[dict[str, str], tuple[Rule, ...]]:
     """Rules that must wait, each with the reason, and those that can be judged."""
     waiting: dict[str, str] = {}
     ready = []
     for rule in asked:
-        reason = _why_wait(rule, window, rows_min)
+        reason = _why_wait(rule, window, rows_min, cut=cut)
         if reason:
             waiting[rule.name or rule.rule] = reason
         else:
@@ -322,11 +330,13 @@ def _sorted_out(asked: tuple[Rule, ...], window: Window, rows_min: int) -> tuple
     return waiting, tuple(ready)
 
 
-def _why_wait(rule: Rule, window: Window, rows_min: int) -> str:
+def _why_wait(rule: Rule, window: Window, rows_min: int, *, cut: bool) -> str:
     paths = expression.paths(rule.rule)
     roots = {path.root for path in paths}
     if roots - {"volume", "errors"} and window.rows < rows_min:
         return f"{window.rows} of {rows_min} rows"
+    if cut and "volume" in roots:
+        return "the history that was replayed ends within the window"
     if any(path.keys[:2] == ("volume", "change") for path in paths) and "change" not in window.facts["volume"]:
         return "no traffic in the window before"
     if "errors" in roots and "errors" not in window.facts:

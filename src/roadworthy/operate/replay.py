@@ -326,6 +326,7 @@ def _end_period(trip: _Trip, k: int) -> None:
 def _arrive(trip: _Trip) -> list[Period]:
     """The last turn, and the period that it is in; the replay is over."""
     if trip.replay.batch > trip.replay.turned:
+        _move(trip, ended=trip.replay.moment)
         _turn(trip)
     last = trip.periods.index(trip.replay.moment)
     if trip.replay.moment > trip.periods.start(last):
