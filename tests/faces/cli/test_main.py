@@ -24,6 +24,15 @@ def test_the_version_is_a_line(rw) -> None:
     assert (done.stdout, done.returncode) == (f"rw, version {__version__}\n", 0)
 
 
+def test_nothing_is_said_while_a_command_ends_that_used_native_libraries(rw, tmp_path: Path) -> None:
+    (tmp_path / "roadworthy.toml").write_text('[project]\nname = "p"\n')
+    (tmp_path / "two.csv").write_text("a\n1\n2\n")
+    done = rw("data", "add", "two.csv")
+    assert done.stdout.startswith("two ")
+    assert done.stderr.startswith("took ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_help_comes_for_every_wish(rw) -> None:
     asked = rw("--help")
     assert asked.returncode == 0

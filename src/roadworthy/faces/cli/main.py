@@ -4,8 +4,6 @@ A verb is one file, `faces/cli/<verb>.py`, with a click command called `command`
 room, and shows what came back.
 """
 
-import atexit
-import gc
 import importlib
 import io
 import os
@@ -69,9 +67,8 @@ class Road(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in VERBS:
             return None
-        with uncollected():
+        with uncollected():  # modules are no garbage
             module = importlib.import_module(f"roadworthy.faces.cli.{VERBS[cmd_name][0]}")
-        gc.freeze()  # nor later among what was imported
         command: click.Command = module.command
         _mark_blocks(command)
         return command
@@ -139,8 +136,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    # What is left goes with the process: to look through it for garbage is a tenth of a short command.
-    atexit.register(gc.freeze)
     # OpenMP's threads (boosted trees, k-means) spin while they wait; on shared cores, such as two steps on two, that
     # takes several times as long as sleeping. What is computed stays the same. Child processes inherit it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
