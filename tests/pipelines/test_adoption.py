@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import skops.io
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -151,6 +152,34 @@ def test_a_regression_is_told_from_a_classification(store: Store, tmp_path: Path
     assert model.task == "regression"
     with pytest.raises(Fault, match="adopted already"):
         adoption.adopt(store, ref, Asked(label="late"))
+
+
+ONNX = """
+flavors:
+  python_function: {loader_module: mlflow.onnx, data: model.onnx}
+  onnx: {data: model.onnx, onnx_version: 1.19.0}
+signature:
+  inputs: '%s'
+"""
+
+
+@pytest.mark.parametrize("classifier", [LogisticRegression(), GaussianNB()], ids=["names its classes", "does not"])
+def test_an_onnx_graph_of_several_classes_is_told_from_a_regression(
+    store: Store, tmp_path: Path, rows: pd.DataFrame, classifier: Any
+) -> None:
+    from skl2onnx import to_onnx
+
+    kind = np.array(["early", "late", "on time"])[np.arange(len(rows)) % 3]
+    rows = rows.drop(columns="late").assign(distance=rows.distance + 500 * (np.arange(len(rows)) % 3), kind=kind)
+    columns = rows[["distance", "hour"]].to_numpy(dtype="float32")
+    graph = to_onnx(classifier.fit(columns, kind), columns[:1], options={"zipmap": False})
+    rows.to_csv(tmp_path / "holdout.csv", index=False)
+    said = (ONNX % json.dumps(INPUTS)).encode()
+    ref = logged(store, {"MLmodel": said, "model.onnx": graph.SerializeToString()})
+    model = adoption.adopt(store, ref, Asked(label="kind", holdout=tmp_path / "holdout.csv"))
+    assert (model.task, model.classes) == ("multiclass", ("early", "late", "on time"))
+    places = score(store.blobs, model, rows)
+    assert [model.classes[int(place)] for place in places] == classifier.predict(columns).tolist()
 
 
 @pytest.mark.parametrize(

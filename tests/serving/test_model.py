@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import SVC
 
 from roadworthy.data.formats.registry import save
 from roadworthy.nouns.errors import Fault
-from roadworthy.serving.model import load
+from roadworthy.serving.model import classes_of, load
 from roadworthy.serving.signature import infer
 from tests.serving.servers import Launcher, Maker
 
@@ -68,3 +71,45 @@ def test_a_server_answers_with_the_classes_themselves(tmp_path, launch: Launcher
     lines = server.ask("POST", "/invocations", body, accept="text/csv").body.decode()
     assert [row[0] for row in csv.reader(io.StringIO(lines))] == expected
     assert server.ask("GET", "/").json()["classes"] == NAMES
+
+
+def graph_of(estimator, **options):
+    from skl2onnx import to_onnx
+
+    rows = wines()
+    columns = rows[["a", "b"]].to_numpy(dtype="float32")
+    estimator.fit(columns, rows["kind"])
+    return to_onnx(estimator, columns[:1], options={id(estimator): options} if options else None)
+
+
+@pytest.mark.parametrize("options", [{"zipmap": False}, {}], ids=["a matrix", "mappings"])
+@pytest.mark.parametrize("estimator", [LogisticRegression(), RandomForestClassifier(5, random_state=0)])
+def test_an_onnx_graph_names_its_classes_and_answers_with_them(tmp_path, estimator, options) -> None:
+    maker = Maker(tmp_path)
+    graph = graph_of(estimator, **options)
+    assert classes_of(graph) == tuple(NAMES)
+    model = onnx(maker, graph, NAMES)
+    rows = wines()
+    expected = estimator.predict(rows[["a", "b"]].to_numpy(dtype="float32")).tolist()
+    assert [NAMES[int(place)] for place in load(maker.bundle(model)).predict(rows)] == expected
+
+
+def test_of_an_onnx_graph_with_a_classifier_for_each_class_no_classes_are_believed() -> None:
+    assert classes_of(graph_of(OneVsRestClassifier(LogisticRegression()), zipmap=False)) == ()
+    assert classes_of(graph_of(GaussianNB(), zipmap=False)) == ()
+
+
+def test_an_onnx_graph_of_more_classes_than_the_hold_out_had_is_refused(tmp_path) -> None:
+    maker = Maker(tmp_path)
+    graph = graph_of(GaussianNB(), zipmap=False)
+    predictor = load(maker.bundle(onnx(maker, graph, NAMES[:2])))
+    with pytest.raises(Fault, match="3 numbers a row, and the model has 2 classes") as caught:
+        predictor.predict(wines())
+    assert "every class" in caught.value.fix
+
+
+def onnx(maker: Maker, graph, classes):
+    value = save(maker.blobs, graph)
+    value = msgspec.structs.replace(value, meta={**value.meta, "classes": classes})
+    rows = wines()
+    return maker.model(value=value, signature=infer(rows, ["a", "b"]), task="multiclass")

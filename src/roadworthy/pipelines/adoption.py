@@ -185,5 +185,8 @@ def _task(estimator: Any, label: "pd.Series[Any]") -> Task:
         return "multiclass"
     if hasattr(estimator, "predict"):
         return "classification" if hasattr(estimator, "predict_proba") else "regression"
-    # An ONNX graph does not say; a truth of at most two values is a class.
-    return "classification" if label.nunique(dropna=True) <= 2 else "regression"
+    # An ONNX graph does not say; one of a classifier answers with the class and then with probabilities.
+    if label.nunique(dropna=True) <= 2:
+        return "classification"
+    several = len(estimator.graph.output) > 1 or label.dtype.kind not in "iuf"
+    return "multiclass" if several else "regression"

@@ -22,6 +22,23 @@ _NUMPY = {
 }
 
 
+def classes_in(graph: Any) -> tuple[str | int, ...]:
+    """The classes that a graph (an `onnx.ModelProto`) says it tells apart, in order; empty when it does not say.
+
+    A classifier of one node names them, and so does the node that makes mappings of probabilities. Where there are
+    several classifiers, as one for each class, what they name are not the classes of the whole.
+    """
+    named = [
+        (node.op_type, tuple(text.decode() for text in said.strings) or tuple(said.ints))
+        for node in graph.graph.node
+        for said in node.attribute
+        if said.name.startswith("classlabels") and (said.strings or said.ints)
+    ]
+    mapped = [classes for kind, classes in named if kind == "ZipMap"]
+    found = mapped or [classes for _, classes in named]
+    return found[0] if len(found) == 1 else ()
+
+
 class OnnxEstimator:
     """Answers as a scikit-learn estimator does.
 
@@ -49,6 +66,7 @@ class OnnxEstimator:
             )
         except Exception as problem:  # onnxruntime's have no common type
             raise invalid(f"the ONNX graph cannot be loaded: {problem}", where=model.id) from None
+        self._id = model.id
         self.classes_ = model.classes or (0, 1)
         self._names = [field.name for field in model.signature.inputs]
         self._inputs = [(given.name, given.type) for given in self._session.get_inputs()]
@@ -66,7 +84,14 @@ class OnnxEstimator:
 
         found = self._run(table)[-1]
         if isinstance(found, list):
-            return np.array([[row[key] for key in sorted(row)] for row in found])
+            found = np.array([[row[key] for key in sorted(row)] for row in found])
+        if found.ndim == 1 or found.shape[1] != len(self.classes_):
+            columns = 1 if found.ndim == 1 else found.shape[1]
+            raise invalid(
+                f"the ONNX graph answers with {columns} numbers a row, and the model has {len(self.classes_)} classes",
+                where=self._id,
+                fix="give it a hold-out with rows of every class, and a graph whose last output is their probabilities",
+            )
         return found
 
     def _run(self, table: "pd.DataFrame") -> Any:
