@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from roadworthy.data import gather, pack_share, snapshots
+from roadworthy.data import gather, pack_share, packing, snapshots
 from roadworthy.data.hashes import RACY_NS, Hashes
 from roadworthy.nouns.errors import Code, Fault
 from roadworthy.nouns.snapshot import File
@@ -458,11 +458,44 @@ def test_a_file_that_goes_or_grows_while_it_is_taken_is_one_message(
         gather.gather(store.blobs, found, hashes, pack=True)
 
 
-def test_a_larger_file_among_many_small_ones_is_kept_by_itself(store: Store, tmp_path: pathlib.Path) -> None:
-    files = {f"{i:03d}": str(i).encode() for i in range(100)} | {"050": b"x" * (pack_share.PACK_FILE_BYTES_MAX + 1)}
+@pytest.mark.parametrize("block", [8192, 10])
+def test_larger_files_and_links_to_them_among_many_small_ones_are_kept_by_themselves(
+    store: Store, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(packing, "BLOCK_ENTRIES_MAX", block)
+    large = {name: name.encode() * (pack_share.PACK_FILE_BYTES_MAX // 3 + 1) for name in ("050", "097")}
+    files = {f"{i:03d}": str(i).encode() for i in range(100)} | large
+    root = tree(tmp_path / "in", files)
+    (root / "099").unlink()
+    (root / "099").symlink_to("097")
+    snapshot = snapshots.take(store, "d", root)
+    digests = {file.path: file.digest for file in snapshots.files(store, snapshot)}
+    assert digests["099"] == digests["097"]
+    for name, whole in large.items():
+        assert store.blobs.path(digests[name]).read_bytes() == whole
+    assert len(store.blobs.packs.spots()) == 97
+    snapshots.restore(store, snapshot, tmp_path / "out")
+    assert content(tmp_path / "out") == files | {"099": large["097"]}
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_files_that_just_fill_what_they_are_read_into_are_kept_whole(
+    store: Store, tmp_path: pathlib.Path, more: int
+) -> None:
+    random = np.random.default_rng(1)
+    sizes = [0, 4 << 10, 64 << 10, 960 << 10, 1 << 20, pack_share.PACK_FILE_BYTES_MAX - 1]
+    files = {f"{i:03d}": random.bytes(max(size + more, 0)) for i, size in enumerate(sizes * 6)}
     snapshot = snapshots.take(store, "d", tree(tmp_path / "in", files))
-    large = next(file for file in snapshots.files(store, snapshot) if file.path == "050")
-    assert store.blobs.path(large.digest).exists()
-    assert len(store.blobs.packs.spots()) == 99
+    assert len(store.blobs.packs.spots()) == len(set(files.values()))
     snapshots.restore(store, snapshot, tmp_path / "out")
     assert content(tmp_path / "out") == files
+
+
+def test_what_is_no_file_any_more_when_it_is_read_is_one_message(store: Store, tmp_path: pathlib.Path) -> None:
+    root = tree(tmp_path / "in", {f"{i:02d}": b"x" for i in range(60)})
+    found = gather.find([root])
+    (root / "07").unlink()
+    os.mkfifo(root / "07")
+    with pytest.raises(Fault, match="it is no file any more") as caught:
+        gather.gather(store.blobs, found, Hashes(store.home / "cache" / "hashes"), pack=True)
+    assert caught.value.where == str(root / "07")

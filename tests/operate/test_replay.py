@@ -124,7 +124,7 @@ def test_a_replay_that_is_killed_again_and_again_serves_each_row_once(make):
         assert road.live.model == "late-buses@2"
         state = journal.load(store, "buses")
         assert state.replay.finished
-        assert state.replay.ended == pd.Timestamp("2020-02-24", tz="UTC").timestamp()
+        assert state.replay.ended == pd.Timestamp("2020-02-24 23:24", tz="UTC").timestamp(), "its last row"
         assert state.journey is None
         retrained = [a for a in state.actions if a.kind == "retraining"]
         assert len(retrained) == len({a.at for a in retrained}), (

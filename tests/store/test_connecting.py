@@ -1,5 +1,8 @@
 """Connections to the engines: one that is lost is found out before anything is asked of it."""
 
+import select
+
+import psycopg
 import pytest
 
 from roadworthy.store import connecting
@@ -12,11 +15,16 @@ def test_a_connection_is_lost_once_postgresql_ended_it_and_not_for_a_notice(post
     url = postgres.new_database()
     connection = connecting.to_postgresql(url, to_write=True)
     assert not connecting.is_lost(connection)
-    connection.execute("DO $$ BEGIN RAISE WARNING 'hear this'; END $$")
+    connection.execute("LISTEN road")
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute("NOTIFY road, 'hear this'")
+    assert select.select([connection.pgconn.socket], [], [], 10)[0], "something came that nobody asked for"
     assert not connecting.is_lost(connection)
+    assert connection.execute("SELECT 1").fetchone() == (1,)
     end_connections(url)
     assert connecting.is_lost(connection)
     assert connection.closed
+    assert connecting.is_lost(connection)
 
 
 @pytest.mark.postgres

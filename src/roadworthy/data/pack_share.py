@@ -83,7 +83,7 @@ def _pack(share: Share, blobs: Blobs, hashes: Hashes, tell: Tell) -> None:
     known = _Present(blobs)
     written: set[bytes] = set()
     read = 0
-    # Twenty thousand times: everything here is measured (benchmarks/snapshots.py), calls of our own too.
+    # Twenty thousand times: everything here is measured (benchmarks/snapshots.py); a call of ours for each shows.
     with Writer(blobs.packs.folder) as writer:
         for done, at in enumerate(new):
             space = writer.space

@@ -23,6 +23,8 @@ from roadworthy.store.packs import sync_folder
 
 # Fewer files than this for each process are not worth another one.
 FILES_PER_PROCESS_MIN = 400
+# So many at a time are a megabyte or two while they are looked at, and few calls.
+BLOCK_ENTRIES_MAX = 8192
 # A word of a process: its number, the kind, a number, and the length of the text that follows. It is written at once,
 # and what is written at once, up to Linux's 4,096 bytes (PIPE_BUF), is not mixed with what another process writes.
 _WORD = struct.Struct("<HBqH")
@@ -75,10 +77,11 @@ class Packing:
         """
         given = [share.first for share in self._shares]
         while True:
-            for process, end in enumerate(self._filled):
-                if given[process] < end:
-                    yield given[process], self._entries[given[process] * ENTRY_BYTES : end * ENTRY_BYTES]
-                given[process] = end
+            for process, filled in enumerate(self._filled):
+                for first in range(given[process], filled, BLOCK_ENTRIES_MAX):
+                    end = min(first + BLOCK_ENTRIES_MAX, filled)
+                    yield first, self._entries[first * ENTRY_BYTES : end * ENTRY_BYTES]
+                given[process] = filled
             if not self._reading:
                 break
             self._listen()

@@ -82,7 +82,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
         rows: rows of the batches before it.
         before: rows that were in the inference log when it began.
         finished: whether the source was read to its end.
-        ended: moment of the last batch, once there are no more: nothing happened after it, for all that is known.
+        ended: once there are no more batches, up to when what came is known; what seems silence after it says nothing.
     """
 
     source: str

@@ -5,10 +5,9 @@ In: the inference log, labels as they arrive, each model's reference profile, th
 loop (loop.py).
 
 A window is judged when it has ended, and again when more of its rows, or labels of another twentieth of them, have come
-in since. A rule about
-performance before enough labels, about change before there is a window to compare with, about anything but volume
-in a window of too few rows, or about volume in the window in which replayed history ends, waits: it is neither held nor
-broken.
+in since. A rule waits, and is neither held nor broken, if it is about performance before enough labels, about change
+before there is a window to compare with, about anything but volume in a window of too few rows, or about volume in a
+window before whose end replayed history ends.
 """
 
 import math
@@ -57,7 +56,7 @@ class _Due(msgspec.Struct, frozen=True, kw_only=True):
     labelled: int
     total: int
     before: int | None
-    # whether history was replayed, and ended within it
+    # whether history was replayed, and ended before it did
     cut: bool
     # what was counted when it was judged first
     errors: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -208,7 +207,6 @@ def _of_grid(
     # The window before the first one is asked for too: the first is compared with it.
     found = served.tallies(store.home, grounds.default(place), grid, grid.start(max(begin - 1, 0)), grid.start(end))
     replay = journal.load(store, place.project.name).replay
-    ended = replay.ended if replay is not None else None
     by_window: dict[int, list[served.Tally]] = {}
     for tally in found:
         by_window.setdefault(tally.k, []).append(tally)
@@ -228,8 +226,13 @@ def _of_grid(
                 labelled=tally.labelled,
                 total=sum(t.rows for t in mine),
                 before=sum(t.rows for t in by_window.get(k - 1, [])) if k > 0 else None,
-                cut=ended is not None and grid.start(k) < ended < grid.end(k),
+                cut=_is_cut(replay, grid.start(k), grid.end(k)),
             )
+
+
+def _is_cut(replay: journal.Replay | None, start: float, end: float) -> bool:
+    """Whether history was replayed and ended before a window did that the replay's last turn asked about."""
+    return replay is not None and replay.ended is not None and replay.ended < end and start < replay.moment
 
 
 def _judge(store: Store, place: Place, spec: MonitorSpec, due: _Due, now: float) -> tuple[Window, tuple[Alert, ...]]:
@@ -336,7 +339,7 @@ def _why_wait(rule: Rule, window: Window, rows_min: int, *, cut: bool) -> str:
     if roots - {"volume", "errors"} and window.rows < rows_min:
         return f"{window.rows} of {rows_min} rows"
     if cut and "volume" in roots:
-        return "the history that was replayed ends within the window"
+        return "the history that was replayed ends before the window"
     if any(path.keys[:2] == ("volume", "change") for path in paths) and "change" not in window.facts["volume"]:
         return "no traffic in the window before"
     if "errors" in roots and "errors" not in window.facts:

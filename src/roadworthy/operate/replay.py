@@ -52,12 +52,14 @@ class Batch(NamedTuple):
     Args:
         moment: when it is sent, by the simulated clock, seconds since the epoch.
         begins: when the first of its rows happened; at the moment itself when there are none.
+        reaches: up to when what came is known: the later of the moment and its last row; when there are none, -inf.
         rows: those that came.
         labels: what was known by then of this and earlier rows.
     """
 
     moment: float
     begins: float
+    reaches: float
     rows: "pd.DataFrame"
     labels: "pd.DataFrame | None"
 
@@ -126,7 +128,9 @@ def replay(
         if finished(state, source):
             return []
         trip: _Trip | None = None
+        reached = -math.inf
         for index, batch in enumerate(_batches(store, place, source)):
+            reached = max(reached, batch.reaches)
             if trip is None:
                 turns = windows.grid(min(batch.begins, batch.moment), width)
                 trip = _Trip(
@@ -139,7 +143,7 @@ def replay(
                 _take(trip, index, batch)
         if trip is None:
             raise invalid("the source yielded nothing to replay", where=source)
-        return _arrive(trip)
+        return _arrive(trip, reached)
 
 
 def finished(state: State, source: str) -> bool:
@@ -323,10 +327,10 @@ def _end_period(trip: _Trip, k: int) -> None:
     trip.period(found)
 
 
-def _arrive(trip: _Trip) -> list[Period]:
+def _arrive(trip: _Trip, reached: float) -> list[Period]:
     """The last turn, and the period that it is in; the replay is over."""
     if trip.replay.batch > trip.replay.turned:
-        _move(trip, ended=trip.replay.moment)
+        _move(trip, ended=reached)
         _turn(trip)
     last = trip.periods.index(trip.replay.moment)
     if trip.replay.moment > trip.periods.start(last):
@@ -372,13 +376,15 @@ def _batch(item: object, where: str, time: str) -> Batch:
         if table is not None and not isinstance(table, pd.DataFrame):
             raise invalid(f"the tables of a batch are pandas DataFrames, not {type(table).__name__}", where=where)
     zoned = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    begins = zoned.timestamp()
+    begins, reaches = zoned.timestamp(), -math.inf
     if rows is not None and len(rows):
         if time not in rows.columns:
             raise invalid(f"the rows have no column {time!r}, which [serving] time names", where=where)
-        first = pd.to_datetime(rows[time], utc=True).min()
-        begins = begins if pd.isna(first) else first.timestamp()
-    return Batch(zoned.timestamp(), begins, pd.DataFrame() if rows is None else rows, known)
+        happened = pd.to_datetime(rows[time], utc=True).dropna()
+        reaches = begins
+        if len(happened):
+            begins, reaches = happened.min().timestamp(), max(reaches, happened.max().timestamp())
+    return Batch(zoned.timestamp(), begins, reaches, pd.DataFrame() if rows is None else rows, known)
 
 
 def _sender(trip: _Trip) -> Sender:

@@ -67,8 +67,8 @@ def is_lost(connection: Any) -> bool:
     import psycopg
 
     heard = select.poll()
-    heard.register(connection.pgconn.socket, select.POLLIN)
     try:
+        heard.register(connection.pgconn.socket, select.POLLIN)
         while heard.poll(0):
             connection.pgconn.consume_input()  # a notice, or the last words before the end
     except psycopg.OperationalError:

@@ -1,6 +1,6 @@
 """Garbage: when Python is not to look for it, as looking takes as long as the work itself.
 
-Used where very many values are made that hold no circles: they go when nobody holds them any more, unlooked for.
+Used where very many values are made that stay, or that hold no circles and go when nobody holds them any more.
 """
 
 import contextlib

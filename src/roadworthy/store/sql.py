@@ -200,9 +200,8 @@ class Database:
             lambda: self._connect(to_write=False), _READ[self.dialect], sqlite=self.dialect == "sqlite"
         )
         with self._lock:
-            if self._connection is not None and self.dialect == "postgresql":
-                self._connection.close()  # the next is opened to write alone
-                self._connection = None
+            if self.dialect == "postgresql":
+                self._drop()  # the next is opened to write alone
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
@@ -239,6 +238,10 @@ class Database:
     def close(self) -> None:
         if self._readers is not None:
             self._readers.close()
+        self._drop()
+
+    def _drop(self) -> None:
+        """Close the connection that writes; the next who needs one opens it."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -284,10 +287,9 @@ class Database:
                 yield cursor
         except BaseException as problem:
             cause = problem.__cause__ or problem  # of work that was refused, its own words may say anything
-            if isinstance(cause, sqlite3.Error) and "readonly" in str(cause) and self._connection is not None:
+            if isinstance(cause, sqlite3.Error) and "readonly" in str(cause):
                 # Opened while the file could not be written, it would stay so when the disk is mended.
-                self._connection.close()
-                self._connection = None
+                self._drop()
             fault = as_fault(problem, self.url)
             if fault is None:
                 raise
@@ -327,7 +329,7 @@ class Database:
             cursor.execute("ROLLBACK", ())
         except Exception:
             # Nothing was begun, or the connection is gone: either way a new one starts clean.
-            self.close()
+            self._drop()
 
     def _connected(self) -> None:
         if self._connection is None or self._is_lost():
