@@ -20,7 +20,7 @@ and cannot begin before a command has started and found its files. Links would m
 edit. So what they are held against is `b3sum, tar, sync`. Writing past the page cache (`O_DIRECT`, `O_DSYNC`) takes
 nearly twice as long, and how often the copy is synced on the way (2 to 32 MiB) makes no difference.
 
-Where ours goes, profiled on an idle machine (0.70 s, where `b3sum` takes 0.38 and `disk alone` 0.36): 0.15 s to start
+Where ours goes, profiled on an idle machine (0.70 s, where `b3sum` takes 0.38 and `disk alone` 0.36): 0.16 s to start
 and import, 0.05 s to find the files, 0.4 s until the copy is on the disk (0.32 s without a disk), in which two cores
 read, hash and append while the disk is given the bytes and empties its cache; 0.1 s for the cache of hashes, the
 manifest and the record, and to end. Of the 24 us of processor time that a file takes, `open`, `fstat`, `readv`, `close`
