@@ -339,7 +339,7 @@ def _why_wait(rule: Rule, window: Window, rows_min: int, *, cut: bool) -> str:
     if roots - {"volume", "errors"} and window.rows < rows_min:
         return f"{window.rows} of {rows_min} rows"
     if cut and "volume" in roots:
-        return "the history that was replayed ends before the window"
+        return "the history that was replayed ends before the window does"
     if any(path.keys[:2] == ("volume", "change") for path in paths) and "change" not in window.facts["volume"]:
         return "no traffic in the window before"
     if "errors" in roots and "errors" not in window.facts:
