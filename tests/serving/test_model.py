@@ -32,9 +32,13 @@ def wines(count: int = 90) -> pd.DataFrame:
 
 def several(maker: Maker, estimator: object, *, classes: list[str] | None = None, version: int = 1):
     rows = wines()
-    value = save(maker.blobs, estimator.fit(rows[["a", "b"]], rows["kind"]))
-    value = msgspec.structs.replace(value, meta={**value.meta, "classes": classes or NAMES})
-    return maker.model(version, value=value, signature=infer(rows, ["a", "b"]), task="multiclass")
+    return recorded(maker, estimator.fit(rows[["a", "b"]], rows["kind"]), classes or NAMES, version)
+
+
+def recorded(maker: Maker, model: object, classes: list[str], version: int = 1):
+    value = save(maker.blobs, model)
+    value = msgspec.structs.replace(value, meta={**value.meta, "classes": classes})
+    return maker.model(version, value=value, signature=infer(wines(), ["a", "b"]), task="multiclass")
 
 
 @pytest.mark.parametrize("estimator", [RandomForestClassifier(5, random_state=0), SVC()], ids=["forest", "no chances"])
@@ -88,7 +92,7 @@ def test_an_onnx_graph_names_its_classes_and_answers_with_them(tmp_path, estimat
     maker = Maker(tmp_path)
     graph = graph_of(estimator, **options)
     assert classes_of(graph) == tuple(NAMES)
-    model = onnx(maker, graph, NAMES)
+    model = recorded(maker, graph, NAMES)
     rows = wines()
     expected = estimator.predict(rows[["a", "b"]].to_numpy(dtype="float32")).tolist()
     assert [NAMES[int(place)] for place in load(maker.bundle(model)).predict(rows)] == expected
@@ -102,14 +106,7 @@ def test_of_an_onnx_graph_with_a_classifier_for_each_class_no_classes_are_believ
 def test_an_onnx_graph_of_more_classes_than_the_hold_out_had_is_refused(tmp_path) -> None:
     maker = Maker(tmp_path)
     graph = graph_of(GaussianNB(), zipmap=False)
-    predictor = load(maker.bundle(onnx(maker, graph, NAMES[:2])))
+    predictor = load(maker.bundle(recorded(maker, graph, NAMES[:2])))
     with pytest.raises(Fault, match="3 numbers a row, and the model has 2 classes") as caught:
         predictor.predict(wines())
     assert "every class" in caught.value.fix
-
-
-def onnx(maker: Maker, graph, classes):
-    value = save(maker.blobs, graph)
-    value = msgspec.structs.replace(value, meta={**value.meta, "classes": classes})
-    rows = wines()
-    return maker.model(value=value, signature=infer(rows, ["a", "b"]), task="multiclass")

@@ -53,6 +53,7 @@ ORDER BY created_at DESC, name, id LIMIT :most
 """
 
 
+@uncollected()  # of so many files, looking for garbage among them takes as long as reading them
 def take(
     store: Store,
     name: str,
@@ -83,10 +84,26 @@ def take(
     Raises:
         Fault: not found when there is nothing there; invalid when something cannot be read or is no data.
     """
+    name = _named(name)
+    store.blobs.sweep()
     paths = path if isinstance(path, list) else [path]
-    with uncollected():  # of so many files, looking for garbage among them takes as long as reading them
-        return _take(
-            store, _named(name), paths, project=project, source=source, copy=copy, types=types, progress=progress
+    found = gather.find(paths)
+    kind = table_files.kind_of([each.name for each in found])
+    # Tables are read in place, so they are not packed, unless there are so many that writing each would take long.
+    pack = kind == "folder" or len(found) > TABLE_FILES_MAX
+    hashes = Hashes(store.home / "cache" / "hashes")
+    with gather.gather(store.blobs, found, hashes, pack=pack, copy=copy, progress=progress) as gathered:
+        if gathered.linked:
+            progress("linked", gathered.linked, len(found))
+        return _record(
+            store,
+            name,
+            gathered.files,
+            kind=kind,
+            project=project,
+            types=types,
+            source=source or str(paths[0]),
+            settle=gathered.settle,
         )
 
 
@@ -264,31 +281,6 @@ def identity(listed: Sequence[File]) -> str:
     """A snapshot's id: BLAKE3 of its sorted (path, digest) pairs; equal content has an equal id."""
     lines = "".join(f"{file.digest}  {file.path}\n" for file in sorted(listed, key=lambda file: file.path))
     return blake3(lines.encode()).hexdigest()
-
-
-def _take(
-    store: Store, name: str, paths: list[Path], *,
-    project: str, source: str, copy: bool, types: dict[str, str] | None, progress: Progress,
-) -> Snapshot:  # fmt: skip
-    store.blobs.sweep()
-    found = gather.find(paths)
-    kind = table_files.kind_of([each.name for each in found])
-    # Tables are read in place, so they are not packed, unless there are so many that writing each would take long.
-    pack = kind == "folder" or len(found) > TABLE_FILES_MAX
-    hashes = Hashes(store.home / "cache" / "hashes")
-    with gather.gather(store.blobs, found, hashes, pack=pack, copy=copy, progress=progress) as gathered:
-        if gathered.linked:
-            progress("linked", gathered.linked, len(found))
-        return _record(
-            store,
-            name,
-            gathered.files,
-            kind=kind,
-            project=project,
-            types=types,
-            source=source or str(paths[0]),
-            settle=gathered.settle,
-        )
 
 
 def _settled() -> None:

@@ -8,7 +8,7 @@ gates and pipelines on a store's blobs.
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roadworthy.data.formats.format import type_names
+from roadworthy.data.formats import onnx
 from roadworthy.data.formats.registry import load as load_value
 from roadworthy.nouns.errors import Fault, invalid, refused
 from roadworthy.nouns.model import Model
@@ -82,7 +82,7 @@ def classes_of(estimator: Any) -> tuple[str | int | float | bool, ...]:
     """The classes that an estimator tells apart, in the order of its probabilities; empty when it does not say."""
     import numpy as np
 
-    if type_names(estimator)[0] == "onnx.ModelProto":
+    if onnx.takes(estimator):
         return classes_in(estimator)
     return tuple(np.asarray(getattr(estimator, "classes_", ())).tolist())
 

@@ -85,8 +85,8 @@ class OnnxEstimator:
         found = self._run(table)[-1]
         if isinstance(found, list):
             found = np.array([[row[key] for key in sorted(row)] for row in found])
-        if found.ndim == 1 or found.shape[1] != len(self.classes_):
-            columns = 1 if found.ndim == 1 else found.shape[1]
+        columns = found.shape[1] if found.ndim > 1 else 1
+        if columns != len(self.classes_):
             raise invalid(
                 f"the ONNX graph answers with {columns} numbers a row, and the model has {len(self.classes_)} classes",
                 where=self._id,

@@ -63,7 +63,7 @@ def to_postgresql(url: str, *, to_write: bool) -> Any:
 
 
 def is_lost(connection: Any) -> bool:
-    """Whether PostgreSQL ended a connection of which nothing is asked just now, as far as its socket tells."""
+    """Whether a connection of which nothing is asked just now is closed, or PostgreSQL ended it, as far as is heard."""
     import psycopg
 
     heard = select.poll()

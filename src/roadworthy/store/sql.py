@@ -199,9 +199,8 @@ class Database:
         self._readers = Readers(
             lambda: self._connect(to_write=False), _READ[self.dialect], sqlite=self.dialect == "sqlite"
         )
-        with self._lock:
-            if self.dialect == "postgresql":
-                self._drop()  # the next is opened to write alone
+        if self.dialect == "postgresql":
+            self._drop()  # the next is opened to write alone
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
@@ -344,7 +343,7 @@ class Database:
 
     def _is_lost(self) -> bool:
         # Found out now, or the first write after PostgreSQL was started again would be refused.
-        return self.dialect == "postgresql" and (self._connection.closed or connecting.is_lost(self._connection))
+        return self.dialect == "postgresql" and connecting.is_lost(self._connection)
 
     def _connect(self, *, to_write: bool) -> Any:
         if self.dialect == "sqlite":
